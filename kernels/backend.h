@@ -1,0 +1,165 @@
+// The numbers: everything the engine asks of a processor, one virtual call an operation.
+//
+// A Backend owns no model and no sequence. It computes on plain float arrays (activations, row-major
+// [n, dim]), on Matrices (weights, in place in the mapped file), and on the two kinds of memory that a
+// sequence keeps: a KvCache (ring or full attention) and a LinearState (lightning attention).
+//
+// The reference backend (reference.cpp) is the specification: plain loops, read it to know what an
+// operation means. Every other backend is compared with it over types and odd shapes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ringside {
+
+using Token = int32_t;
+
+// How a weight matrix is stored. The activations that meet it are rounded as well, the same way in
+// every backend, because that is part of what the operation computes:
+//   int4  -> x in int8, groups of 32 along cols, scale = max|x| / 127; integer sums within a group
+//   f8    -> x in bfloat16 (every E4M3 value is exact in bfloat16)
+//   bf16  -> x in bfloat16
+//   f16, f32 -> x in float
+enum class Type : uint8_t { f32, f16, bf16, f8, int4 };
+
+constexpr int kGroup = 32;  // columns that share a scale in int4, and in int8 activations
+
+// Weights [rows, cols], row-major, not owned: points into the mapped file.
+struct Matrix {
+  Type type = Type::f32;
+  int rows = 0;
+  int cols = 0;
+  // int4: little-endian words of eight values, each value + 8, the first in the lowest four bits
+  // (compressed-tensors "pack-quantized"); f8: E4M3FN bytes; the others: their IEEE / bfloat16 bits.
+  const void* data = nullptr;
+  // int4: float16 [rows, cols / 32]. f8: float32 [rows]. Otherwise null.
+  const void* scales = nullptr;
+};
+
+// The keys and values of one softmax layer, for `slots` positions; position p lives in slot p mod slots.
+// Layout: float [slots + sinks][n_kv_heads][head_dim], the same for k and v. The last `sinks` rows hold
+// positions 0 .. sinks-1 for good, because the ring overwrites them. Full attention is the case
+// slots >= positions, sinks = 0, window = 0.
+struct KvCache {
+  float* k = nullptr;
+  float* v = nullptr;
+  int slots = 0;
+  int sinks = 0;
+  int window = 0;   // positions p-window+1 .. p are attended; 0: all of 0 .. p (full attention)
+  int max_hop = 0;  // and p - 2^j, for every 2^j with window <= 2^j <= max_hop
+  int n_kv_heads = 0;
+  int head_dim = 0;
+};
+
+// What one lightning layer remembers: S = sum of k v^T with decay, float [n_heads][head_dim (of k)][head_dim (of v)].
+struct LinearState {
+  float* s = nullptr;
+  const float* decay = nullptr;  // [n_heads], s_h > 0: S is multiplied by exp(-s_h) a token
+  int n_heads = 0;
+  int head_dim = 0;
+};
+
+// A SwiGLU feed-forward: down(silu(gate x) * up x). gate, up: [hidden, dim]; down: [dim, hidden].
+struct FeedForward {
+  Matrix gate, up, down;
+};
+
+// Which experts a token takes. logits = w h + sum of the columns of `syntax` that the token's features
+// name; score = sigmoid(logits); the `top_k` best of score + bias; weight = score / (sum + 1e-20) * scale.
+// n_group > 1: only experts of the topk_group groups whose two best sum highest are eligible.
+struct Router {
+  const float* w = nullptr;       // [n_experts, dim]
+  const float* bias = nullptr;    // [n_experts], or null
+  const float* syntax = nullptr;  // [n_experts, n_features], or null
+  int n_experts = 0;
+  int n_features = 0;
+  int dim = 0;
+  int top_k = 0;
+  int n_group = 1;
+  int topk_group = 1;
+  float scale = 1.0f;
+};
+
+// Limits that a backend sizes its own scratch memory by, once: no operation allocates.
+struct Limits {
+  int max_batch = 256;  // rows n of any call
+  int max_cols = 0;     // widest input of a matmul
+  int max_rows = 0;     // tallest output of a matmul, the vocabulary left out
+  int max_experts = 0;
+  int max_top_k = 0;
+  int max_hidden = 0;   // of an expert
+  int max_context = 0;  // positions that full attention can look at
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string_view name() const = 0;  // "reference", "avx2", "avx512", "neon"
+  virtual int threads() const = 0;
+
+  // Called once, before anything else; may be called again with larger limits.
+  virtual void reserve(const Limits& limits) = 0;
+
+  // y [n, rows] = x [n, cols] w^T.
+  virtual void matmul(float* y, const Matrix& w, const float* x, int n) = 0;
+  // y [n, cols]: the rows of w that `tokens` [n] name, dequantized.
+  virtual void embed(float* y, const Matrix& w, const Token* tokens, int n) = 0;
+  // y [n, dim] = x / rms(x) * weight, per row. y may be x.
+  virtual void rmsnorm(float* y, const float* x, const float* weight, int n, int dim, float eps) = 0;
+  // x += y, `size` floats.
+  virtual void add(float* x, const float* y, int64_t size) = 0;
+  // gate = silu(gate) * up, `size` floats.
+  virtual void swiglu(float* gate, const float* up, int64_t size) = 0;
+  // x = silu(x), `size` floats.
+  virtual void silu(float* x, int64_t size) = 0;
+
+  // x: n rows of `stride` floats, each starting with n_heads heads of head_dim, changed in place:
+  // RMSNorm of each head (weight [head_dim], or null for none), then RoPE at positions position .. position+n-1
+  // on the first rotary_dim channels, halves rotated against each other (NeoX), frequencies theta^(-2i/rotary_dim).
+  // rotary_dim 0: no rotation.
+  virtual void norm_rope(float* x, const float* weight, int n, int stride, int n_heads, int head_dim, int rotary_dim,
+                         float theta, float eps, int position) = 0;
+
+  // Writes k, v (rows of `stride` floats, n_kv_heads * head_dim of them used) to positions position .. position+n-1.
+  virtual void store(const KvCache& cache, const float* k, const float* v, int n, int stride, int position) = 0;
+  // out [n, n_heads * head_dim]: softmax(q k^T / sqrt(head_dim)) v over the positions that the cache's window,
+  // hops and sinks allow, each counted once. q: rows of `stride` floats. Position p must be stored already, and
+  // for rings slots >= max(window, max_hop) + n. Query head h reads kv head h / (n_heads / n_kv_heads).
+  virtual void attention(float* out, const float* q, const KvCache& cache, int n, int stride, int n_heads,
+                         int position) = 0;
+
+  // For each of n tokens in turn: S = exp(-decay) S + k v^T; out = (q / sqrt(head_dim))^T S. q, k, v: rows of `stride`
+  // floats; out [n, n_heads * head_dim]. One token: the recurrence; many: chunks, the same to rounding.
+  virtual void lightning(float* out, const float* q, const float* k, const float* v, const LinearState& state, int n,
+                         int stride) = 0;
+  // S = exp(-decay n) S + sum_i exp(-decay (n-1-i)) k_i v_i^T: what `lightning` does to the state, without outputs.
+  virtual void advance(const float* k, const float* v, const LinearState& state, int n, int stride) = 0;
+
+  // y [n, dim] = group_rmsnorm(x) * weight * sigmoid(gate); `groups` contiguous groups a row. y may be x.
+  virtual void gated_group_norm(float* y, const float* x, const float* gate, const float* weight, int n, int dim,
+                                int groups, float eps) = 0;
+
+  // experts, weights [n, top_k] of each token of h [n, dim]. features: [n_active] column indices of Router::syntax
+  // for tokens first_featured .. n-1; the tokens before take none.
+  virtual void route(int* experts, float* weights, const Router& router, const float* h, int n, const int* features,
+                     int n_active, int first_featured) = 0;
+  // y [n, dim] += sum over each token's top_k experts of weight * FeedForward(x).
+  virtual void experts(float* y, const FeedForward* all, const int* experts, const float* weights, int top_k,
+                       const float* x, int n) = 0;
+};
+
+// The plain loops.
+std::unique_ptr<Backend> make_reference_backend();
+
+// The CPU backend with the named instruction set, or null if this machine or build lacks it.
+// isa: "reference", "avx2", "avx512", "neon", or "auto" for the best there is. threads 0: the physical cores.
+std::unique_ptr<Backend> make_backend(std::string_view isa, int threads);
+
+// The names make_backend() accepts here, the best first, "reference" last.
+std::vector<std::string> available_backends();
+
+}  // namespace ringside
