@@ -497,3 +497,27 @@ function lastTokenIsLineComment(
 export function syntaxAt(languageId: string, text: string, offset: number): CursorSyntax {
   return cursorSyntax(languageId, parse(languageId, text), text, offset);
 }
+
+const STATEMENT_WINDOW = 8192; // characters before the cursor that are parsed to judge a completion
+
+/**
+ * Whether `text`, written at the end of `prefix`, ends a statement or block: the outermost node that
+ * starts on the cursor's line has no error in it, and nothing missing. Always true without a grammar.
+ */
+export function isWholeStatement(languageId: string, prefix: string, text: string): boolean {
+  if (languageOf(languageId) === undefined) return true;
+  const from =
+    prefix.length <= STATEMENT_WINDOW
+      ? 0
+      : prefix.indexOf("\n", prefix.length - STATEMENT_WINDOW) + 1;
+  const source = prefix.slice(from) + text;
+  const root = parse(languageId, source)!.rootNode;
+  const line = source.lastIndexOf("\n", prefix.length - from - 1) + 1;
+  const start = line + /^\s*/.exec(source.slice(line))![0].length;
+  if (start >= source.length) return false;
+  let node = root.descendantForIndex(start, start);
+  while (node.parent !== null && node.parent.parent !== null && node.parent.startIndex >= start) {
+    node = node.parent;
+  }
+  return !node.hasError && !node.isMissing && node.type !== "ERROR";
+}

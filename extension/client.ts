@@ -1,0 +1,72 @@
+// Starts the server and keeps it running. Nothing here ever raises a popup: what is wrong is shown by
+// the status item, and told in the log.
+
+import { join } from "node:path";
+import type { ExtensionContext, LogOutputChannel } from "vscode";
+import {
+  CloseAction,
+  ErrorAction,
+  LanguageClient,
+  RevealOutputChannelOn,
+  TransportKind,
+} from "vscode-languageclient/node";
+import { type Status, statusMethod } from "../server/protocol";
+
+const RESTARTS = 5; // within WINDOW_MS; a server that dies more often is broken, not unlucky
+const WINDOW_MS = 180_000;
+
+/** What the extension hears of the server. */
+export type OnStatus = (status: Status) => void;
+
+export function createClient(
+  context: ExtensionContext,
+  log: LogOutputChannel,
+  onStatus: OnStatus,
+): LanguageClient {
+  const module = join(context.extensionPath, "dist", "server.js");
+  const ended: number[] = []; // times at which the server ended by itself
+  const client = new LanguageClient(
+    "ringside",
+    "Ringside",
+    { module, transport: TransportKind.ipc },
+    {
+      documentSelector: [{ scheme: "file" }, { scheme: "untitled" }, { scheme: "vscode-remote" }],
+      outputChannel: log,
+      revealOutputChannelOn: RevealOutputChannelOn.Never,
+      synchronize: { configurationSection: "ringside" },
+      initializationFailedHandler: (error) => {
+        onStatus({ kind: "failed", code: "SERVER_STOPPED", message: String(error) });
+        return false;
+      },
+      errorHandler: {
+        error: () => ({ action: ErrorAction.Continue, handled: true }),
+        closed: () => {
+          const now = Date.now();
+          ended.push(now);
+          const recently = ended.filter((time) => now - time < WINDOW_MS).length;
+          const again = recently <= RESTARTS;
+          const message = again
+            ? "The server ended and is being started again."
+            : `The server ended ${recently} times in three minutes. See the log, then run ` +
+              `"Ringside: Restart the Server".`;
+          log.info(message);
+          onStatus({ kind: "failed", code: "SERVER_STOPPED", message });
+          return { action: again ? CloseAction.Restart : CloseAction.DoNotRestart, handled: true };
+        },
+      },
+      middleware: {
+        // A request that is under way when the server ends is rejected: nothing to show for it.
+        provideInlineCompletionItems: async (document, position, asked, token, next) => {
+          try {
+            return await next(document, position, asked, token);
+          } catch (error) {
+            log.info(`No completion: ${error}`);
+            return [];
+          }
+        },
+      },
+    },
+  );
+  client.onNotification(statusMethod, onStatus);
+  return client;
+}

@@ -1,0 +1,31 @@
+// The commands, one row each; package.json lists their titles, and a test compares the two.
+
+import { type LogOutputChannel, window } from "vscode";
+import type { LanguageClient } from "vscode-languageclient/node";
+import { get, set } from "./settings";
+
+export interface CommandServices {
+  readonly client: LanguageClient;
+  readonly log: LogOutputChannel;
+}
+
+export const commands: Readonly<
+  Record<string, (services: CommandServices) => Promise<void> | void>
+> = {
+  "ringside.toggle": () => set("enabled", !get("enabled")),
+
+  "ringside.toggleLanguage": () => {
+    const languageId = window.activeTextEditor?.document.languageId;
+    if (languageId === undefined) return;
+    const disabled = get("disabledLanguages");
+    const rest = disabled.filter((other) => other !== languageId);
+    return set("disabledLanguages", rest.length < disabled.length ? rest : [...rest, languageId]);
+  },
+
+  "ringside.restart": async ({ client }) => {
+    if (client.needsStop()) await client.stop();
+    await client.start();
+  },
+
+  "ringside.showLog": ({ log }) => log.show(true),
+};

@@ -1,0 +1,55 @@
+// The extension: starts the server when the first text document opens, and shows its state.
+
+import { commands as vscodeCommands, type ExtensionContext, window, workspace } from "vscode";
+import { createClient } from "./client";
+import { commands } from "./commands";
+import { offBecause } from "./settings";
+import { StatusItem } from "./status";
+
+/** What the extension tells of itself: for its own tests, and for other extensions. */
+export interface Api {
+  /** What the server said last. */
+  readonly status: StatusItem["current"];
+  readonly statusText: string;
+}
+
+let stop: () => Thenable<void> = () => Promise.resolve();
+
+export async function activate(context: ExtensionContext): Promise<Api> {
+  const log = window.createOutputChannel("Ringside", { log: true });
+  const status = new StatusItem();
+  const client = createClient(context, log, (next) => status.show(next));
+  stop = () => (client.needsStop() ? client.stop() : Promise.resolve());
+
+  const showWhetherOff = () =>
+    status.showOff(offBecause(window.activeTextEditor?.document.languageId));
+  showWhetherOff();
+  context.subscriptions.push(
+    log,
+    status.item,
+    window.onDidChangeActiveTextEditor(showWhetherOff),
+    workspace.onDidChangeConfiguration(showWhetherOff),
+    ...Object.entries(commands).map(([name, run]) =>
+      vscodeCommands.registerCommand(name, () => run({ client, log })),
+    ),
+  );
+
+  // Not awaited: the editor goes on while the server starts, and the status says how far it is.
+  client.start().catch((error: unknown) => {
+    const message = `The server did not start: ${error}`;
+    log.error(message);
+    status.show({ kind: "failed", code: "SERVER_STOPPED", message });
+  });
+  return {
+    get status() {
+      return status.current;
+    },
+    get statusText() {
+      return status.item.text;
+    },
+  };
+}
+
+export function deactivate(): Thenable<void> {
+  return stop();
+}

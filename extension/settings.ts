@@ -1,0 +1,30 @@
+// The settings that the extension itself reads and changes; the server asks for the rest.
+
+import { type ConfigurationScope, ConfigurationTarget, workspace } from "vscode";
+import type { Settings } from "../server/protocol";
+
+function section(scope?: ConfigurationScope) {
+  return workspace.getConfiguration("ringside", scope);
+}
+
+export function get<Key extends keyof Settings>(key: Key): Settings[Key] {
+  return section().get<Settings[Key]>(key)!; // package.json has a default for each
+}
+
+/** Changes a setting where it is set now: in the workspace if it is set there, else for the user. */
+export async function set<Key extends keyof Settings>(
+  key: Key,
+  value: Settings[Key],
+): Promise<void> {
+  const { workspaceValue } = section().inspect(key) ?? {};
+  const target =
+    workspaceValue === undefined ? ConfigurationTarget.Global : ConfigurationTarget.Workspace;
+  await section().update(key, value, target);
+}
+
+/** Why nothing is proposed in `languageId`, or null where it is. */
+export function offBecause(languageId: string | undefined): string | null {
+  if (!get("enabled")) return "off";
+  if (languageId === undefined) return null;
+  return get("disabledLanguages").includes(languageId) ? `off for ${languageId}` : null;
+}

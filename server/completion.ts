@@ -1,0 +1,118 @@
+// The request, top to bottom: from a cursor to the text that is proposed there.
+
+import { setTimeout as delay } from "node:timers/promises";
+import type { CompletionCache } from "./cache";
+import { type Context, type OpenDocument, shortPath } from "./context";
+import type { Debounce } from "./debounce";
+import type { ModelEngine } from "./engine";
+import { finish, silentBecause, wantsSingleLine, wholePart } from "./finish";
+import { buildPrompt, type Cursor } from "./prompt";
+import type { Settings } from "./protocol";
+import { cursorSyntax, isWholeStatement } from "./syntax";
+import type { SyntaxTrees } from "./trees";
+
+export interface Services {
+  readonly settings: Settings;
+  readonly engine: ModelEngine;
+  readonly cache: CompletionCache;
+  readonly context: Context;
+  readonly trees: SyntaxTrees;
+  readonly debounce: Debounce;
+}
+
+export interface Request {
+  readonly document: OpenDocument;
+  /** UTF-16 offset into the document's text. */
+  readonly offset: number;
+  /** The other open documents, the most recently seen first. */
+  readonly others: readonly OpenDocument[];
+  /** The user asked by a command: no wait for more keys. */
+  readonly invoked: boolean;
+}
+
+/** Where a completion came from and what it cost, in milliseconds. */
+export interface Completion {
+  readonly text: string;
+  readonly source: "cache" | "model" | "silent";
+  readonly promptTokens?: number;
+  readonly reusedTokens?: number;
+  readonly generatedTokens?: number;
+  readonly prepareMs?: number;
+  readonly truncateMs?: number;
+  readonly readMs?: number;
+  readonly decodeMs?: number;
+}
+
+const silent: Completion = { text: "", source: "silent" };
+const RESERVE = 8; // tokens of the context that neither prompt nor completion takes
+
+/** The completion at the request's cursor, its text "" for none. Rejects with AbortError once `signal` fires. */
+export async function complete(
+  { settings, engine, cache, context, trees, debounce }: Services,
+  { document, offset, others, invoked }: Request,
+  signal: AbortSignal,
+): Promise<Completion> {
+  if (!settings.enabled || settings.disabledLanguages.includes(document.languageId)) return silent;
+  const cursor = cursorAt(document, offset);
+  if (silentBecause(cursor) !== null) return silent;
+  const cached = cache.find(cursor);
+  if (cached !== undefined) return { text: cached, source: "cache" };
+
+  if (!invoked) await delay(debounce.waitMs(settings.debounceMs), undefined, { signal });
+  const start = performance.now();
+  const snippets = context.gather(document, offset, others);
+  const budget = Math.min(
+    settings.contextTokens,
+    engine.info.contextTokens - settings.maxTokens - RESERVE,
+  );
+  const prompt = buildPrompt(cursor, snippets, budget, engine.vocabulary);
+  const { text: all, languageId } = document;
+  const { features } = cursorSyntax(
+    languageId,
+    trees.of(document.uri, languageId, all),
+    all,
+    offset,
+  );
+  const prepareMs = performance.now() - start;
+
+  const whole = (text: string) => isWholeStatement(languageId, cursor.prefix, text);
+  const generated = await engine.generate(
+    prompt,
+    {
+      maxTokens: settings.maxTokens,
+      features,
+      singleLine: wantsSingleLine(cursor),
+      until: (text) => wholePart(text, cursor, whole),
+    },
+    signal,
+  );
+  debounce.measured(performance.now() - start);
+  const text = finish(generated.text, cursor);
+  cache.store(cursor, text);
+  const { reusedTokens, generatedTokens, truncateMs, readMs, decodeMs } = generated;
+  return {
+    text,
+    source: "model",
+    promptTokens: prompt.tokens.length,
+    reusedTokens,
+    generatedTokens,
+    prepareMs,
+    truncateMs,
+    readMs,
+    decodeMs,
+  };
+}
+
+/** The cursor at `offset`. Line breaks are read as \n, as the model has learnt them. */
+export function cursorAt(
+  { text, uri, languageId }: Pick<OpenDocument, "text" | "uri" | "languageId">,
+  offset: number,
+): Cursor {
+  const unix = (part: string) => (part.includes("\r") ? part.replace(/\r\n?/g, "\n") : part);
+  return {
+    prefix: unix(text.slice(0, offset)),
+    suffix: unix(text.slice(offset)),
+    path: shortPath(uri),
+    languageId,
+  };
+}

@@ -1,0 +1,186 @@
+// From what the model wrote to what is proposed: pure functions on text.
+
+import type { Cursor } from "./prompt";
+
+const closerOf: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" };
+const closers = new Set(Object.values(closerOf));
+const BALANCE_WINDOW = 4000; // characters around the cursor whose brackets are counted
+const LOOK_AHEAD = 12; // following lines that a completion must not repeat
+
+/** Whether the cursor's place asks for one line: something stands behind it on its line. */
+export function wantsSingleLine({ prefix, suffix }: Cursor): boolean {
+  const before = lastLine(prefix);
+  const opensBlock = /[{([:]\s*$|=>\s*$/.test(before);
+  return firstLine(suffix).trim() !== "" || (before.trim() !== "" && !opensBlock);
+}
+
+/** Why nothing should be proposed at `cursor`, or null. Looks at the text alone. */
+export function silentBecause({ suffix }: Pick<Cursor, "suffix">): string | null {
+  const behind = suffix[0] ?? "";
+  if (/[\w$]/.test(behind)) return "inside a word";
+  return null;
+}
+
+/**
+ * The proposal made of `text`, or "": no trailing white space, nothing that the following lines say
+ * already, no closing bracket that has no opening one.
+ */
+export function finish(text: string, cursor: Cursor): string {
+  let result = wantsSingleLine(cursor) ? firstLineWithText(text) : text;
+  result = dropRepeatedLines(result, cursor);
+  result = dropUnbalancedClosers(result, cursor);
+  result = dropLineEndOverlap(result, cursor);
+  result = result.trimEnd();
+  return result.trim() === "" ? "" : result;
+}
+
+/**
+ * What to keep of `text` once it is enough, or null while the model should go on. Enough is a line
+ * where one is wanted; else a whole statement or block (`isWhole` asks the syntax, at line ends
+ * only), an empty line, a line indented less than the cursor's, or one that the file says next.
+ */
+export function wholePart(
+  text: string,
+  cursor: Cursor,
+  isWhole: (text: string) => boolean,
+): string | null {
+  const lines = text.split("\n");
+  if (lines.length < 2) return null;
+  const last = lines.at(-1)!;
+  const written = lines.slice(0, -1).join("\n");
+  if (written.trim() === "") return null;
+  if (wantsSingleLine(cursor)) return written;
+  const previous = lines.at(-2)!;
+  if (lines.length > 2 && previous.trim() === "") return written;
+  if (repeats(previous, cursor.suffix)) return written;
+  if (last.trim() === "") return null; // the next line's indentation says whether the block goes on
+  const indent = indentOf(lastLine(cursor.prefix));
+  if (indentOf(last) < indent) return closesBlock(last) ? null : written;
+  return indentOf(last) === indent && !closesBlock(last) && isWhole(written) ? written : null;
+}
+
+/** Whether `line` starts by closing or going on with what came before: `}`, `else`, `except`... */
+function closesBlock(line: string): boolean {
+  return /^\s*([)\]}]|(else|elif|except|finally|catch|case|default)\b)/.test(line);
+}
+
+/** Columns of white space at the start, a tab counted as four. */
+export function indentOf(line: string): number {
+  const white = /^[ \t]*/.exec(line)![0];
+  return white.replace(/\t/g, "    ").length;
+}
+
+/** The part of `text` behind its last line break. */
+export function lastLine(text: string): string {
+  return text.slice(text.lastIndexOf("\n") + 1);
+}
+
+function firstLine(text: string): string {
+  const end = text.indexOf("\n");
+  return (end === -1 ? text : text.slice(0, end)).replace(/\r$/, "");
+}
+
+function firstLineWithText(text: string): string {
+  const end = /\S[^\n]*/.exec(text);
+  return end === null ? "" : text.slice(0, end.index + end[0].length);
+}
+
+/** Whether `line` says what one of the next lines of the file says. */
+function repeats(line: string, suffix: string): boolean {
+  const wanted = line.trim();
+  if (!/\w/.test(wanted)) return false; // a bracket alone repeats nothing
+  const following = suffix.split("\n", LOOK_AHEAD + 1).slice(1);
+  return following.find((candidate) => candidate.trim() !== "")?.trim() === wanted;
+}
+
+function dropRepeatedLines(text: string, { suffix }: Cursor): string {
+  const lines = text.split("\n");
+  const cut = lines.findIndex((line) => repeats(line, suffix));
+  if (cut >= 0) return lines.slice(0, cut).join("\n");
+  return text;
+}
+
+/** Cuts at the first closing bracket that closes nothing: neither here nor what the cursor is within. */
+function dropUnbalancedClosers(text: string, { prefix, suffix }: Cursor): string {
+  const open = openBrackets(prefix.slice(-BALANCE_WINDOW), suffix.slice(0, BALANCE_WINDOW));
+  const stack: string[] = [];
+  for (const { at, character } of bracketsOf(text)) {
+    const closer = closerOf[character];
+    if (closer !== undefined) stack.push(closer);
+    else if (stack.length > 0) stack.pop();
+    else if (open.at(-1) === character) open.pop();
+    else return text.slice(0, at);
+  }
+  return text;
+}
+
+/** The closers that the prefix still waits for, the next one last, without those that the suffix has. */
+function openBrackets(prefix: string, suffix: string): string[] {
+  const waiting: string[] = [];
+  for (const { character } of bracketsOf(prefix)) {
+    const closer = closerOf[character];
+    if (closer !== undefined) waiting.push(closer);
+    else if (waiting.at(-1) === character) waiting.pop();
+  }
+  const closed: string[] = []; // by the suffix, the innermost first
+  let depth = 0;
+  for (const { character } of bracketsOf(suffix)) {
+    if (closerOf[character] !== undefined) depth++;
+    else if (depth > 0) depth--;
+    else closed.push(character);
+  }
+  // The suffix closes the outermost first in doubt: what is missing is missing at the cursor.
+  const missing = [...waiting];
+  for (const character of [...closed].reverse()) {
+    const at = missing.indexOf(character);
+    if (at >= 0) missing.splice(at, 1);
+  }
+  return missing;
+}
+
+/** The brackets of code, those in strings and line comments left out as well as one line can tell. */
+function* bracketsOf(text: string): Generator<{ at: number; character: string }> {
+  let quote = "";
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]!;
+    if (character === "\\") at++;
+    else if (quote !== "") {
+      if (character === quote || character === "\n") quote = "";
+    } else if (character === '"' || character === "`") quote = character;
+    else if (character === "'" && isQuoteStart(text, at)) quote = character;
+    else if (character === "/" && text[at + 1] === "/") at = endOfLine(text, at);
+    else if (closerOf[character] !== undefined || closers.has(character)) yield { at, character };
+  }
+}
+
+/** An apostrophe behind a letter is not a quote; nor is a Rust lifetime, which no quote closes. */
+function isQuoteStart(text: string, at: number): boolean {
+  const behind = text[at - 1] ?? "";
+  return !/\w/.test(behind) && text.slice(at + 1, endOfLine(text, at)).includes("'");
+}
+
+function endOfLine(text: string, at: number): number {
+  const end = text.indexOf("\n", at);
+  return end === -1 ? text.length : end;
+}
+
+/** Cuts the end of a line that the rest of the cursor's line says again: ` + b` before ` + b`. */
+function dropLineEndOverlap(text: string, { suffix }: Cursor): string {
+  const rest = firstLine(suffix).trimEnd();
+  if (rest === "" || text.includes("\n")) return text;
+  for (let size = Math.min(rest.length, text.length); size > 0; size--) {
+    const overlap = rest.slice(0, size);
+    if (text.endsWith(overlap) && isBalanced(overlap)) return text.slice(0, text.length - size);
+  }
+  return text;
+}
+
+/** Whether every closing bracket in `text` closes one in it: what is cut must not open what stays. */
+function isBalanced(text: string): boolean {
+  let depth = 0;
+  for (const { character } of bracketsOf(text)) {
+    depth += closerOf[character] === undefined ? -1 : 1;
+    if (depth < 0) return false;
+  }
+  return depth === 0;
+}

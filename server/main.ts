@@ -1,0 +1,136 @@
+// The language server: the only file that knows LSP. Over node-ipc for VS Code, --stdio for others.
+
+import { join } from "node:path";
+import {
+  type ClientCapabilities,
+  createConnection,
+  type InlineCompletionItem,
+  type InlineCompletionParams,
+  InlineCompletionTriggerKind,
+  ProposedFeatures,
+  TextDocumentSyncKind,
+  TextDocuments,
+} from "vscode-languageserver/node";
+import { TextDocument } from "vscode-languageserver-textdocument";
+import { complete } from "./completion";
+import type { OpenDocument } from "./context";
+import { coded, isAbort } from "./errors";
+import { type InitializationOptions, type Settings, statusMethod } from "./protocol";
+import { Session } from "./session";
+import { defaultSettings, readSettings } from "./settings";
+
+const connection = createConnection(ProposedFeatures.all);
+const documents = new TextDocuments(TextDocument);
+const bundledModel = join(__dirname, "..", "models", "ringside-small");
+const session = new Session(bundledModel, {
+  status: (status) => void connection.sendNotification(statusMethod, status),
+  log: (message) => connection.console.info(message),
+});
+
+let capabilities: ClientCapabilities = {};
+let settings: Settings = defaultSettings;
+let recent: string[] = []; // URIs of open documents, the last edited or asked about first
+let current: AbortController | null = null; // of the completion under way
+
+connection.onInitialize((params) => {
+  capabilities = params.capabilities;
+  const options = params.initializationOptions as InitializationOptions | undefined;
+  useSettings(options?.settings);
+  return {
+    capabilities: {
+      textDocumentSync: TextDocumentSyncKind.Incremental,
+      inlineCompletionProvider: true,
+    },
+    serverInfo: { name: "ringside" },
+  };
+});
+
+connection.onInitialized(() => {
+  void pullSettings().then(() => session.load(settings));
+});
+
+connection.onDidChangeConfiguration(async (change) => {
+  const pushed = (change.settings as { ringside?: unknown } | null)?.ringside;
+  if (pushed !== undefined && pushed !== null) useSettings(pushed);
+  else await pullSettings();
+  await session.load(settings);
+});
+
+async function pullSettings(): Promise<void> {
+  if (capabilities.workspace?.configuration !== true) return;
+  try {
+    useSettings(await connection.workspace.getConfiguration("ringside"));
+  } catch (error) {
+    connection.console.warn(`The settings could not be read: ${coded(error).message}`);
+  }
+}
+
+function useSettings(value: unknown): void {
+  settings = readSettings(value, (problem) => connection.console.warn(problem));
+}
+
+documents.onDidChangeContent(({ document }) => seen(document.uri));
+documents.onDidClose(({ document }) => {
+  recent = recent.filter((uri) => uri !== document.uri);
+  session.trees.forget(document.uri);
+});
+
+function seen(uri: string): void {
+  recent = [uri, ...recent.filter((other) => other !== uri)];
+}
+
+connection.languages.inlineCompletion.on(async (params, token) => {
+  // A newer request ends the older one, down to the kernel: one user, one cursor.
+  current?.abort();
+  const controller = new AbortController();
+  current = controller;
+  const listener = token.onCancellationRequested(() => controller.abort());
+  try {
+    return await inlineCompletion(params, controller.signal);
+  } catch (error) {
+    // A rejected request would raise a popup in VS Code; the status says what is wrong.
+    if (!isAbort(error)) session.failed(error);
+    return [];
+  } finally {
+    listener.dispose();
+    if (current === controller) current = null;
+  }
+});
+
+async function inlineCompletion(
+  { textDocument, position, context }: InlineCompletionParams,
+  signal: AbortSignal,
+): Promise<InlineCompletionItem[]> {
+  const document = documents.get(textDocument.uri);
+  if (document === undefined || session.engine === null) return [];
+  seen(document.uri);
+  const offset = document.offsetAt(position);
+  const others = recent.slice(1).flatMap((uri) => documents.get(uri) ?? []);
+  const invoked = context?.triggerKind === InlineCompletionTriggerKind.Invoked;
+  const services = { ...session, settings, engine: session.engine };
+  const request = { document: asOpen(document), offset, others: others.map(asOpen), invoked };
+  const completion = await complete(services, request, signal);
+  session.logCompletion(completion);
+  if (completion.text === "") return [];
+  return [{ insertText: completion.text, range: { start: position, end: position } }];
+}
+
+function asOpen(document: TextDocument): OpenDocument {
+  const { uri, languageId, version } = document;
+  return {
+    uri,
+    languageId,
+    version,
+    get text() {
+      return document.getText(); // joined on first use: a tab that is not looked at costs nothing
+    },
+  };
+}
+
+connection.onShutdown(() => {
+  current?.abort();
+  session.close();
+});
+
+documents.listen(connection);
+connection.listen();

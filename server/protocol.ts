@@ -1,0 +1,47 @@
+// What the extension and the server say beyond standard LSP.
+// The only server file that the extension may import.
+
+/** The `ringside` section of settings.json. Defaults live in package.json and nowhere else. */
+export interface Settings {
+  readonly enabled: boolean;
+  /** VS Code language ids in which nothing is proposed. */
+  readonly disabledLanguages: readonly string[];
+  /** A model folder; null: the bundled model. */
+  readonly model: string | null;
+  readonly device: "auto" | "cpu";
+  /** 0: one for each physical core. */
+  readonly threads: number;
+  /** How much of the code around the cursor the model is shown. */
+  readonly contextTokens: number;
+  readonly maxTokens: number;
+  /** null: adapts to how fast the model answers here. */
+  readonly debounceMs: number | null;
+}
+
+export type Status =
+  | { readonly kind: "loading"; readonly model: string; readonly share: number }
+  | {
+      readonly kind: "ready";
+      readonly model: string;
+      readonly device: string;
+      readonly busy: boolean;
+    }
+  | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
+
+export type ErrorCode =
+  | "MODEL_NOT_FOUND"
+  | "MODEL_CORRUPT"
+  | "MODEL_UNSUPPORTED"
+  | "OUT_OF_MEMORY"
+  | "BAD_REQUEST"
+  | "ENGINE_MISSING"
+  | "SERVER_STOPPED"
+  | "INTERNAL";
+
+/** What the server needs to know before the first settings arrive. */
+export interface InitializationOptions {
+  readonly settings?: Settings;
+}
+
+/** Notification from the server, its parameter a Status. */
+export const statusMethod = "ringside/status";

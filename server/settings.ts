@@ -1,0 +1,51 @@
+// Settings as they arrive, made whole: what is missing or of a wrong type is the default's.
+
+import manifest from "../package.json";
+import type { Settings } from "./protocol";
+
+const properties = manifest.contributes.configuration.properties as Readonly<
+  Record<string, { readonly default: unknown }>
+>;
+
+/** The defaults, read from package.json: they stand nowhere else. */
+export const defaultSettings: Settings = Object.fromEntries(
+  Object.entries(properties).map(([key, { default: value }]) => [
+    key.replace(/^ringside\./, ""),
+    value,
+  ]),
+) as unknown as Settings;
+
+const isNumber = (value: unknown) => typeof value === "number" && Number.isFinite(value);
+const isCount = (value: unknown) => isNumber(value) && Number(value) >= 0;
+
+const accepts: { readonly [Key in keyof Settings]: (value: unknown) => boolean } = {
+  enabled: (value) => typeof value === "boolean",
+  disabledLanguages: (value) =>
+    Array.isArray(value) && value.every((item) => typeof item === "string"),
+  model: (value) => value === null || (typeof value === "string" && value !== ""),
+  device: (value) => value === "auto" || value === "cpu",
+  threads: isCount,
+  contextTokens: (value) => isNumber(value) && Number(value) >= 64,
+  maxTokens: (value) => isNumber(value) && Number(value) >= 1,
+  debounceMs: (value) => value === null || isCount(value),
+};
+
+/** `value` as Settings; `onProblem` hears of each entry that is not as it should be. */
+export function readSettings(value: unknown, onProblem: (message: string) => void): Settings {
+  const given = (typeof value === "object" && value !== null ? value : {}) as Record<
+    string,
+    unknown
+  >;
+  const result: Record<string, unknown> = { ...defaultSettings };
+  for (const key of Object.keys(accepts) as (keyof Settings)[]) {
+    if (given[key] === undefined) continue;
+    if (accepts[key](given[key])) result[key] = given[key];
+    else {
+      const used = JSON.stringify(defaultSettings[key]);
+      onProblem(
+        `The setting "ringside.${key}" can't be ${JSON.stringify(given[key])}; using ${used}.`,
+      );
+    }
+  }
+  return result as unknown as Settings;
+}

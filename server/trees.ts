@@ -1,0 +1,65 @@
+// One syntax tree an open document, kept up by parsing only what changed.
+
+import type Parser from "tree-sitter";
+import { parse } from "./syntax";
+
+interface Parsed {
+  readonly text: string;
+  readonly languageId: string;
+  readonly tree: Parser.Tree | null;
+}
+
+export class SyntaxTrees {
+  private readonly parsed = new Map<string, Parsed>(); // by URI
+
+  /** The tree of `text`, which is what the document at `uri` holds now; null without a grammar. */
+  of(uri: string, languageId: string, text: string): Parser.Tree | null {
+    const before = this.parsed.get(uri);
+    if (before !== undefined && before.text === text && before.languageId === languageId) {
+      return before.tree;
+    }
+    const reusable = before?.tree != null && before.languageId === languageId ? before : null;
+    reusable?.tree?.edit(editBetween(reusable.text, text));
+    const tree = parse(languageId, text, reusable?.tree ?? undefined);
+    this.parsed.set(uri, { text, languageId, tree });
+    return tree;
+  }
+
+  forget(uri: string): void {
+    this.parsed.delete(uri);
+  }
+}
+
+/** The one edit that makes `after` of `before`: what is between their common start and common end. */
+function editBetween(before: string, after: string): Parser.Edit {
+  const shorter = Math.min(before.length, after.length);
+  let start = 0;
+  while (start < shorter && before.charCodeAt(start) === after.charCodeAt(start)) start++;
+  let end = 0;
+  while (
+    end < shorter - start &&
+    before.charCodeAt(before.length - 1 - end) === after.charCodeAt(after.length - 1 - end)
+  ) {
+    end++;
+  }
+  const oldEndIndex = before.length - end;
+  const newEndIndex = after.length - end;
+  return {
+    startIndex: start,
+    oldEndIndex,
+    newEndIndex,
+    startPosition: pointAt(before, start),
+    oldEndPosition: pointAt(before, oldEndIndex),
+    newEndPosition: pointAt(after, newEndIndex),
+  };
+}
+
+function pointAt(text: string, index: number): Parser.Point {
+  let row = 0;
+  let lineStart = 0;
+  for (let at = text.indexOf("\n"); at !== -1 && at < index; at = text.indexOf("\n", at + 1)) {
+    row++;
+    lineStart = at + 1;
+  }
+  return { row, column: index - lineStart };
+}
