@@ -1,0 +1,550 @@
+// The engine as JavaScript sees it: native/index.d.ts, and the only file that includes napi.h.
+//
+// Threads: JavaScript's own, and one Worker an engine. They share Call objects (under the call's
+// mutex) and the Channel that wakes JavaScript. No JavaScript value aliases C++ memory: all is
+// copied.
+#include <napi.h>
+
+#include <cmath>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "engine.h"
+#include "error.h"
+#include "worker.h"
+
+namespace ringside {
+namespace {
+
+// What went wrong on another thread, until it can be thrown in JavaScript.
+struct Failure {
+  std::string code;  // "": a bug, an Error without a code
+  std::string message;
+};
+
+Failure current_failure() {
+  try {
+    throw;
+  } catch (const EngineError& error) {
+    return {name_of(error.code()), error.what()};
+  } catch (const std::bad_alloc&) {
+    return {name_of(ErrorCode::out_of_memory),
+            "The system has no memory left for the model. Close other programs, choose a smaller "
+            "model, or load with fewer contextTokens."};
+  } catch (const std::exception& error) {
+    return {"", error.what()};
+  }
+}
+
+Napi::Error to_error(Napi::Env env, const Failure& failure) {
+  Napi::Error error = Napi::Error::New(env, failure.message);
+  if (!failure.code.empty()) error.Set("code", failure.code);
+  return error;
+}
+
+[[noreturn]] void bad_request(const std::string& message) {
+  throw EngineError(ErrorCode::bad_request, message);
+}
+
+// ---- from JavaScript to plain structs ----
+
+double number_of(const Napi::Object& options, const char* key, double fallback) {
+  const Napi::Value value = options.Get(key);
+  if (value.IsUndefined()) return fallback;
+  if (!value.IsNumber() || !std::isfinite(value.As<Napi::Number>().DoubleValue())) {
+    bad_request(std::string(key) + " must be a finite number.");
+  }
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+int size_of(const Napi::Object& options, const char* key, int fallback) {
+  const double value = number_of(options, key, fallback);
+  if (value < 0 || value > 1 << 30 || value != std::floor(value)) {
+    bad_request(std::string(key) + " must be a whole number, 0 or more.");
+  }
+  return int(value);
+}
+
+std::vector<int> ids_of(const Napi::Value& value, const char* key) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array) {
+    bad_request(std::string(key) + " must be a Uint32Array.");
+  }
+  const auto array = value.As<Napi::Uint32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+Syntax syntax_of(const Napi::Value& from, const Napi::Value& features) {
+  Syntax syntax;
+  if (from.IsUndefined() || features.IsUndefined()) return syntax;
+  const double position = from.IsNumber() ? from.As<Napi::Number>().DoubleValue() : -1;
+  if (!(position >= 0) || position > 1 << 30 || position != std::floor(position)) {
+    bad_request("featuresFrom must be a whole number, 0 or more.");
+  }
+  syntax.from = int(position);
+  syntax.features = ids_of(features, "features");
+  return syntax;
+}
+
+GenerateRequest request_of(const Napi::Value& value) {
+  if (!value.IsObject()) bad_request("generate() takes an object with tokens and maxTokens.");
+  const auto options = value.As<Napi::Object>();
+  GenerateRequest request;
+  request.tokens = ids_of(options.Get("tokens"), "tokens");
+  request.syntax = syntax_of(options.Get("featuresFrom"), options.Get("features"));
+  if (!options.Has("maxTokens")) bad_request("maxTokens is missing.");
+  request.max_tokens = size_of(options, "maxTokens", 0);
+  request.sampling.temperature = float(number_of(options, "temperature", 0));
+  request.sampling.top_p = float(number_of(options, "topP", 1));
+  request.sampling.seed = uint64_t(size_of(options, "seed", 0));
+  if (request.sampling.temperature < 0) bad_request("temperature must be 0 or more.");
+  if (request.sampling.top_p <= 0 || request.sampling.top_p > 1)
+    bad_request("topP must be in (0, 1].");
+  const Napi::Value single_line = options.Get("singleLine");
+  request.single_line = !single_line.IsUndefined() && single_line.ToBoolean();
+  return request;
+}
+
+LoadOptions load_options_of(const Napi::Value& value) {
+  LoadOptions load;
+  if (value.IsUndefined()) return load;
+  if (!value.IsObject()) bad_request("Engine.load() takes its options as an object.");
+  const auto options = value.As<Napi::Object>();
+  if (const Napi::Value backend = options.Get("backend"); !backend.IsUndefined()) {
+    if (!backend.IsString()) bad_request("backend must be a string.");
+    load.backend = backend.As<Napi::String>();
+  }
+  load.threads = size_of(options, "threads", 0);
+  load.context_tokens = size_of(options, "contextTokens", 0);
+  return load;
+}
+
+// ---- calls and the way back ----
+
+class EngineObject;
+
+using Outcome = std::variant<std::monostate, Generated, std::vector<float>, Failure>;
+
+// One generate() or score() under way. The first three belong to JavaScript's thread.
+struct Call {
+  Call(Napi::Env env, EngineObject* caller)
+      : deferred(Napi::Promise::Deferred::New(env)), owner(caller) {
+    on_text.SuppressDestruct();  // the last owner may be the worker; settling resets it
+  }
+
+  Napi::Promise::Deferred deferred;
+  Napi::FunctionReference on_text;
+  EngineObject* owner;  // referenced while the call is under way
+
+  std::mutex mutex;    // guards what follows
+  std::string text;    // grown since JavaScript last looked
+  bool woken = false;  // a wake is under way: more text coalesces until it is heard
+  Outcome outcome;     // set once, last
+};
+
+// Wakes JavaScript for a call. Safe against an environment that goes away: the finalizer closes it
+// under the mutex, and a closed channel never touches the thread-safe function again.
+class Channel {
+ public:
+  Channel(Napi::Env env, napi_threadsafe_function_call_js deliver,
+          const std::shared_ptr<Channel>* keep) {
+    const auto finalize = [](napi_env, void* kept, void*) {
+      auto* channel = static_cast<std::shared_ptr<Channel>*>(kept);
+      (*channel)->close();
+      delete channel;
+    };
+    const napi_status status = napi_create_threadsafe_function(
+        env, nullptr, nullptr, Napi::String::New(env, "ringside"), 0, 1,
+        const_cast<std::shared_ptr<Channel>*>(keep), finalize, nullptr, deliver, &function_);
+    NAPI_THROW_IF_FAILED_VOID(env, status);
+    napi_unref_threadsafe_function(env,
+                                   function_);  // only a call under way keeps the process alive
+  }
+
+  static std::shared_ptr<Channel> open(Napi::Env env, napi_threadsafe_function_call_js deliver) {
+    auto keep = std::make_unique<std::shared_ptr<Channel>>();
+    *keep = std::make_shared<Channel>(env, deliver, keep.get());
+    return *keep.release();  // the finalizer frees it
+  }
+
+  // Any thread.
+  void wake(const std::shared_ptr<Call>& call) {
+    const std::lock_guard lock(mutex_);
+    if (!open_) return;
+    auto message = std::make_unique<std::shared_ptr<Call>>(call);
+    const napi_status status =
+        napi_call_threadsafe_function(function_, message.get(), napi_tsfn_nonblocking);
+    if (status == napi_ok) static_cast<void>(message.release());  // deliver() frees it
+  }
+
+  // JavaScript's thread: whether the event loop waits for this.
+  void keep_alive(Napi::Env env, bool keep) {
+    const std::lock_guard lock(mutex_);
+    if (!open_) return;
+    if (keep)
+      napi_ref_threadsafe_function(env, function_);
+    else
+      napi_unref_threadsafe_function(env, function_);
+  }
+
+  // JavaScript's thread, when there will be no more calls.
+  void release() {
+    const std::lock_guard lock(mutex_);
+    if (!std::exchange(open_, false)) return;
+    napi_release_threadsafe_function(function_, napi_tsfn_release);
+  }
+
+ private:
+  void close() {
+    const std::lock_guard lock(mutex_);
+    open_ = false;
+  }
+
+  std::mutex mutex_;
+  bool open_ = true;
+  napi_threadsafe_function function_ = nullptr;
+};
+
+// ---- from plain structs to JavaScript ----
+
+Napi::Object to_object(Napi::Env env, const Generated& result) {
+  Napi::Object object = Napi::Object::New(env);
+  object["text"] = Napi::String::New(env, result.text);
+  object["stop"] = name_of(result.stop);
+  object["generatedTokens"] = result.generated_tokens;
+  object["reusedTokens"] = result.reused_tokens;
+  object["readTokens"] = result.read_tokens;
+  object["truncateMs"] = result.truncate_ms;
+  object["readMs"] = result.read_ms;
+  object["decodeMs"] = result.decode_ms;
+  object["meanLogProbability"] = result.mean_log_probability;
+  return object;
+}
+
+template <typename Array, typename Value>
+Array to_array(Napi::Env env, const std::vector<Value>& values) {
+  Array array = Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+Napi::Object to_info(Napi::Env env, Engine& engine) {
+  const Model& model = engine.model();
+  const Config& config = model.config();
+  const Counts& counts = model.counts();
+  const double share =
+      config.num_experts == 0 ? 1 : double(config.num_experts_per_tok) / config.num_experts;
+  const double routed = double(counts.routed), shared = double(counts.shared);
+  const double experts = routed + shared;
+
+  Napi::Object info = Napi::Object::New(env);
+  info["name"] = config.model_name;
+  info["family"] = config.family;
+  info["parameters"] = double(counts.total);
+  info["activeParameters"] = double(counts.total) - routed * (1 - share);
+  info["activeExpertShare"] = experts == 0 ? 1 : (routed * share + shared) / experts;
+  info["weightBytes"] = double(model.weight_bytes());
+  info["sequenceBytes"] = double(engine.sequence().bytes());
+  info["vocabularySize"] = config.vocab_size;
+  info["contextTokens"] = model.context_tokens();
+  info["backend"] = std::string(engine.backend().name());
+  info["threads"] = engine.backend().threads();
+  Napi::Array features = Napi::Array::New(env);
+  for (const std::string& name : config.syntax_features) features[features.Length()] = name;
+  info["syntaxFeatures"] = features;
+  Napi::Object special = Napi::Object::New(env);
+  for (const auto& [content, id] : engine.tokenizer().special_tokens()) special[content] = id;
+  info["specialTokens"] = special;
+  features.Freeze();
+  special.Freeze();
+  info.Freeze();
+  return info;
+}
+
+// ---- the class ----
+
+// Invariant: the JavaScript object is referenced while a call is under way, so it is collected
+// idle.
+class EngineObject : public Napi::ObjectWrap<EngineObject> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(
+        env, "Engine",
+        {StaticMethod<&EngineObject::load>("load"), InstanceMethod<&EngineObject::encode>("encode"),
+         InstanceMethod<&EngineObject::decode>("decode"),
+         InstanceMethod<&EngineObject::generate>("generate"),
+         InstanceMethod<&EngineObject::score>("score"),
+         InstanceMethod<&EngineObject::reset>("reset"),
+         InstanceMethod<&EngineObject::close>("close")});
+  }
+
+  explicit EngineObject(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<EngineObject>(info), env_(info.Env()) {
+    if (info.Length() != 1 || !info[0].IsExternal()) {
+      throw Napi::TypeError::New(env_, "An Engine is made by Engine.load().");
+    }
+    engine_ = *info[0].As<Napi::External<std::shared_ptr<Engine>>>().Data();
+    channel_ = Channel::open(env_, deliver);
+    worker_ = std::make_unique<Worker>();
+    napi_add_env_cleanup_hook(env_, stop_hook, this);
+    Value().DefineProperty(
+        Napi::PropertyDescriptor::Value("info", to_info(env_, *engine_), napi_enumerable));
+  }
+
+  ~EngineObject() override {
+    napi_remove_env_cleanup_hook(env_, stop_hook, this);
+    worker_.reset();  // idle, or the environment is going: waits for one batch at most
+    if (channel_) channel_->release();
+  }
+
+  // JavaScript's thread, once its call has settled.
+  void end_call() {
+    if (--calls_ == 0) channel_->keep_alive(env_, false);
+    Unref();
+  }
+
+ private:
+  static Napi::Value load(const Napi::CallbackInfo& info);
+
+  // The environment goes away: no job may outlive it.
+  static void stop_hook(void* self) { static_cast<EngineObject*>(self)->worker_.reset(); }
+  static void deliver(napi_env env, napi_value, void*, void* data);
+  static void settle(Napi::Env env, Call& call, const Outcome& outcome);
+
+  Engine& engine() const {
+    if (engine_) return *engine_;
+    throw to_error(env_, {name_of(ErrorCode::bad_request), "The engine is closed. Load it again."});
+  }
+
+  // Starts `run` on the worker; its outcome settles the call's promise.
+  std::shared_ptr<Job> begin_call(const std::shared_ptr<Call>& call,
+                                  std::function<Outcome(Job&)> run) {
+    auto job = std::make_shared<Job>();
+    job->run = [call, channel = channel_, run = std::move(run)](Job& self) {
+      Outcome outcome;
+      try {
+        outcome = run(self);
+      } catch (...) {
+        outcome = current_failure();
+      }
+      const std::lock_guard lock(call->mutex);
+      call->outcome = std::move(outcome);
+      if (!std::exchange(call->woken, true)) channel->wake(call);
+    };
+    if (calls_++ == 0) channel_->keep_alive(env_, true);
+    Ref();
+    worker_->post(job);
+    return job;
+  }
+
+  Napi::Value encode(const Napi::CallbackInfo& info) {
+    Engine& engine = this->engine();
+    if (!info[0].IsString()) throw Napi::TypeError::New(env_, "encode() takes a string.");
+    std::vector<Token> tokens;
+    engine.tokenizer().encode(info[0].As<Napi::String>().Utf8Value(), tokens);
+    return to_array<Napi::Uint32Array>(env_, tokens);
+  }
+
+  Napi::Value decode(const Napi::CallbackInfo& info) {
+    Engine& engine = this->engine();
+    try {
+      TextDecoder decoder(engine.tokenizer());
+      std::string text;
+      for (const int token : ids_of(info[0], "tokens")) text += decoder.decode(token);
+      return Napi::String::New(env_, text + decoder.finish());
+    } catch (const EngineError&) {
+      throw to_error(env_, current_failure());
+    }
+  }
+
+  Napi::Value generate(const Napi::CallbackInfo& info) {
+    engine();
+    auto call = std::make_shared<Call>(env_, this);
+    if (info[1].IsFunction()) call->on_text = Napi::Persistent(info[1].As<Napi::Function>());
+    call->on_text.SuppressDestruct();
+    Napi::Object generation = Napi::Object::New(env_);
+    generation["done"] = call->deferred.Promise();
+    std::shared_ptr<Job> job;
+    try {
+      job =
+          begin_call(call,
+                     [engine = engine_, call, channel = channel_,
+                      request = request_of(info[0])](Job& self) -> Outcome {
+                       return engine->generate(request, self.cancelled, [&](std::string_view text) {
+                         const std::lock_guard lock(call->mutex);
+                         call->text += text;
+                         if (!std::exchange(call->woken, true)) channel->wake(call);
+                       });
+                     });
+    } catch (const EngineError&) {  // the request's form is wrong; nothing was begun
+      call->deferred.Reject(to_error(env_, current_failure()).Value());
+      if (!call->on_text.IsEmpty()) call->on_text.Reset();
+    }
+    generation["cancel"] = Napi::Function::New(env_, [job](const Napi::CallbackInfo&) {
+      if (job) job->cancelled = true;
+    });
+    return generation;
+  }
+
+  Napi::Value score(const Napi::CallbackInfo& info) {
+    engine();
+    auto call = std::make_shared<Call>(env_, this);
+    try {
+      const std::vector<Token> tokens = ids_of(info[0], "tokens");
+      const Syntax syntax = syntax_of(info[1], info[2]);
+      begin_call(call, [engine = engine_, tokens, syntax](Job& self) -> Outcome {
+        std::vector<float> scores = engine->score(tokens, syntax, self.cancelled);
+        if (self.cancelled) bad_request("The engine was closed while it scored.");
+        return scores;
+      });
+    } catch (const EngineError&) {
+      call->deferred.Reject(to_error(env_, current_failure()).Value());
+    }
+    return call->deferred.Promise();
+  }
+
+  void reset(const Napi::CallbackInfo&) {
+    engine();
+    auto job = std::make_shared<Job>();
+    job->run = [engine = engine_](Job&) { engine->reset(); };
+    worker_->post(std::move(job));
+  }
+
+  // Frees the model when the calls under way have heard it; they resolve as cancelled.
+  void close(const Napi::CallbackInfo&) {
+    worker_->cancel_all();
+    engine_.reset();
+  }
+
+  Napi::Env env_;
+  std::shared_ptr<Engine> engine_;  // shared with jobs; null once closed
+  std::shared_ptr<Channel> channel_;
+  std::unique_ptr<Worker> worker_;
+  int calls_ = 0;  // under way
+};
+
+// JavaScript's thread: hands over the text that has grown, then the outcome.
+void EngineObject::deliver(napi_env raw_env, napi_value, void*, void* data) {
+  const std::unique_ptr<std::shared_ptr<Call>> message(static_cast<std::shared_ptr<Call>*>(data));
+  if (raw_env == nullptr) return;  // the environment is going away
+  const Napi::Env env(raw_env);
+  const Napi::HandleScope scope(env);
+  Call& call = **message;
+  std::string text;
+  Outcome outcome;
+  {
+    const std::lock_guard lock(call.mutex);
+    text.swap(call.text);
+    std::swap(outcome, call.outcome);
+    call.woken = false;
+  }
+  std::optional<Napi::Error> thrown;
+  if (!text.empty() && !call.on_text.IsEmpty()) {
+    try {
+      call.on_text.Call({Napi::String::New(env, text)});
+    } catch (const Napi::Error& error) {
+      thrown = error;
+    }
+  }
+  if (!std::holds_alternative<std::monostate>(outcome)) settle(env, call, outcome);
+  if (thrown)
+    thrown->ThrowAsJavaScriptException();  // an uncaught exception, as of any event handler
+}
+
+void EngineObject::settle(Napi::Env env, Call& call, const Outcome& outcome) {
+  if (const auto* generated = std::get_if<Generated>(&outcome)) {
+    call.deferred.Resolve(to_object(env, *generated));
+  } else if (const auto* scores = std::get_if<std::vector<float>>(&outcome)) {
+    call.deferred.Resolve(to_array<Napi::Float32Array>(env, *scores));
+  } else {
+    call.deferred.Reject(to_error(env, std::get<Failure>(outcome)).Value());
+  }
+  if (!call.on_text.IsEmpty()) call.on_text.Reset();
+  call.owner->end_call();
+}
+
+// ---- loading ----
+
+// Loads on a thread of Node's pool. Deletes itself when done.
+class Loading : public Napi::AsyncProgressWorker<float> {
+ public:
+  Loading(Napi::Env env, std::string folder, LoadOptions options)
+      : Napi::AsyncProgressWorker<float>(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        folder_(std::move(folder)),
+        options_(std::move(options)) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+  void on_progress(Napi::Function listener) { listener_ = Napi::Persistent(listener); }
+
+ private:
+  void Execute(const ExecutionProgress& progress) override {
+    try {
+      const std::u8string path(folder_.begin(), folder_.end());
+      engine_ = std::make_shared<Engine>(std::filesystem::path(path), options_,
+                                         [&](float share) { progress.Send(&share, 1); });
+    } catch (...) {
+      failure_ = current_failure();
+    }
+  }
+
+  void OnProgress(const float* share, size_t count) override {
+    if (count > 0 && !listener_.IsEmpty()) listener_.Call({Napi::Number::New(Env(), *share)});
+  }
+
+  void OnOK() override {
+    const Napi::HandleScope scope(Env());
+    if (!engine_) return deferred_.Reject(to_error(Env(), failure_).Value());
+    auto* constructor = Env().GetInstanceData<Napi::FunctionReference>();
+    deferred_.Resolve(
+        constructor->New({Napi::External<std::shared_ptr<Engine>>::New(Env(), &engine_)}));
+  }
+
+  Napi::Promise::Deferred deferred_;
+  Napi::FunctionReference listener_;
+  std::string folder_;
+  LoadOptions options_;
+  std::shared_ptr<Engine> engine_;
+  Failure failure_;
+};
+
+Napi::Value EngineObject::load(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  try {
+    if (!info[0].IsString()) bad_request("Engine.load() takes the path of a model folder.");
+    auto loading = std::make_unique<Loading>(env, info[0].As<Napi::String>().Utf8Value(),
+                                             load_options_of(info[1]));
+    if (info[2].IsFunction()) loading->on_progress(info[2].As<Napi::Function>());
+    const Napi::Promise promise = loading->promise();
+    loading.release()->Queue();
+    return promise;
+  } catch (const EngineError&) {
+    auto deferred = Napi::Promise::Deferred::New(env);
+    deferred.Reject(to_error(env, current_failure()).Value());
+    return deferred.Promise();
+  }
+}
+
+Napi::Value list_backends(const Napi::CallbackInfo& info) {
+  Napi::Array names = Napi::Array::New(info.Env());
+  for (const std::string& name : available_backends()) names[names.Length()] = name;
+  return names;
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  const Napi::Function engine = EngineObject::define(env);
+  env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(engine)));
+  exports["Engine"] = engine;
+  exports["availableBackends"] = Napi::Function::New(env, list_backends, "availableBackends");
+  return exports;
+}
+
+NODE_API_MODULE(ringside, initialize)
+
+}  // namespace
+}  // namespace ringside

@@ -1,0 +1,85 @@
+// From a prompt to text: one model, one sequence, one generation at a time.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model.h"
+#include "sampler.h"
+#include "sequence.h"
+#include "tokenizer.h"
+
+namespace ringside {
+
+struct LoadOptions {
+  std::string backend = "auto";
+  int threads = 0;         // 0: the physical cores
+  int context_tokens = 0;  // 0: what the model was made for
+};
+
+struct GenerateRequest {
+  std::vector<Token> tokens;
+  Syntax syntax;  // features as the caller gave them, in any order
+  int max_tokens = 0;
+  SamplerOptions sampling;
+  bool single_line = false;
+};
+
+enum class StopReason { end, max_tokens, line, cancelled, context_full };
+const char* name_of(StopReason reason);  // as JavaScript sees it
+
+struct Generated {
+  std::string text;  // whole characters only
+  StopReason stop = StopReason::cancelled;
+  int generated_tokens = 0;
+  int reused_tokens = 0;
+  int read_tokens = 0;
+  double truncate_ms = 0;
+  double read_ms = 0;
+  double decode_ms = 0;
+  double mean_log_probability = 0;
+};
+
+using TextSink = std::function<void(std::string_view)>;
+
+class Engine {
+ public:
+  // Throws EngineError. `on_progress` hears a share in 0 .. 1, on this thread.
+  Engine(const std::filesystem::path& folder, const LoadOptions& options,
+         const std::function<void(float)>& on_progress);
+
+  const Model& model() const { return *model_; }
+  const Sequence& sequence() const { return *sequence_; }
+  Tokenizer& tokenizer() { return tokenizer_; }
+  Backend& backend() const { return *backend_; }
+
+  // Continues request.tokens. Polls `cancelled` before each batch and each token; what was read by
+  // then stays read. Throws EngineError BAD_REQUEST for tokens, features or sizes that do not fit.
+  Generated generate(const GenerateRequest& request, const std::atomic<bool>& cancelled,
+                     const TextSink& on_text);
+
+  // The natural log probability of each token but the first, given those before it. Empty if
+  // cancelled.
+  std::vector<float> score(std::span<const Token> tokens, const Syntax& syntax,
+                           const std::atomic<bool>& cancelled);
+
+  void reset() { sequence_->truncate(0); }
+
+ private:
+  Syntax check(std::span<const Token> tokens, const Syntax& syntax) const;
+  void decode(const GenerateRequest& request, std::span<const float> logits,
+              const std::atomic<bool>& cancelled, const TextSink& on_text, Generated& result);
+
+  std::unique_ptr<Backend> backend_;
+  Tokenizer tokenizer_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Sequence> sequence_;
+};
+
+}  // namespace ringside

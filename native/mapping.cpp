@@ -1,0 +1,97 @@
+#include "mapping.h"
+
+#include "error.h"
+
+#ifdef _WIN32
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
+#include <windows.h>
+#else
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+namespace ringside {
+
+namespace {
+
+EngineError not_found(const std::filesystem::path& path) {
+  return EngineError(ErrorCode::model_not_found,
+                     "Cannot read " + display(path) +
+                         ". Choose a folder with config.json, tokenizer.json and "
+                         "model.safetensors that this user may read.");
+}
+
+EngineError not_mapped(const std::filesystem::path& path) {
+  return EngineError(ErrorCode::out_of_memory, "The system refused to map " + display(path) +
+                                                   " into memory. Close other programs, or choose "
+                                                   "a smaller model.");
+}
+
+}  // namespace
+
+std::string display(const std::filesystem::path& path) {
+  const std::u8string text = path.u8string();
+  return {text.begin(), text.end()};
+}
+
+#ifdef _WIN32
+
+Mapping::Mapping(const std::filesystem::path& path) {
+  const HANDLE file = CreateFileW(path.c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr,
+                                  OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
+  if (file == INVALID_HANDLE_VALUE) throw not_found(path);
+  LARGE_INTEGER size;
+  if (!GetFileSizeEx(file, &size)) {
+    CloseHandle(file);
+    throw not_found(path);
+  }
+  size_ = static_cast<size_t>(size.QuadPart);
+  if (size_ > 0) {
+    const HANDLE mapping = CreateFileMappingW(file, nullptr, PAGE_READONLY, 0, 0, nullptr);
+    if (mapping != nullptr) {
+      data_ = static_cast<const std::byte*>(MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0));
+      CloseHandle(mapping);  // the view keeps it
+    }
+  }
+  CloseHandle(file);
+  if (size_ > 0 && data_ == nullptr) throw not_mapped(path);
+}
+
+Mapping::~Mapping() {
+  if (data_ != nullptr) UnmapViewOfFile(data_);
+}
+
+#else
+
+Mapping::Mapping(const std::filesystem::path& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) throw not_found(path);
+  struct stat status;
+  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
+    close(file);
+    throw not_found(path);
+  }
+  size_ = static_cast<size_t>(status.st_size);
+  void* data = nullptr;
+  if (size_ > 0) data = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0);
+  close(file);  // the mapping keeps it
+  if (data == MAP_FAILED) throw not_mapped(path);
+  data_ = static_cast<const std::byte*>(data);
+}
+
+Mapping::~Mapping() {
+  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+}
+
+#endif
+
+std::string read_text(const std::filesystem::path& path) {
+  const Mapping file(path);
+  const auto bytes = file.bytes();
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace ringside

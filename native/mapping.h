@@ -1,0 +1,33 @@
+// A file, mapped read-only: its pages are shared with every other process that maps it, and read
+// from disk when first touched.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+
+namespace ringside {
+
+class Mapping {
+ public:
+  // Throws EngineError MODEL_NOT_FOUND if the file cannot be opened, OUT_OF_MEMORY if not mapped.
+  explicit Mapping(const std::filesystem::path& path);
+  ~Mapping();
+  Mapping(const Mapping&) = delete;  // owns the mapping
+  Mapping& operator=(const Mapping&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  const std::byte* data_ = nullptr;  // null for an empty file
+  size_t size_ = 0;
+};
+
+// The whole of a small text file. Throws EngineError MODEL_NOT_FOUND.
+std::string read_text(const std::filesystem::path& path);
+
+// `path` as UTF-8, for messages.
+std::string display(const std::filesystem::path& path);
+
+}  // namespace ringside

@@ -1,0 +1,94 @@
+// What the model has read so far: the tokens, and what every layer keeps of them.
+//
+// Invariant: all layers stand at position size(). Ring layers hold the rows of ring_begin_ ..
+// size()-1 (and of the sinks), lightning layers a state, and their log the (k, v) of log_begin_ ..
+// size()-1. Everything is allocated when the sequence is made.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "backend.h"
+#include "checkpoint.h"
+#include "config.h"
+
+namespace ringside {
+
+// The syntax features of the cursor, and the first position that takes them.
+struct Syntax {
+  int from = 0;
+  std::vector<int> features;  // sorted, each once; empty: no position takes any
+};
+
+class Sequence {
+ public:
+  Sequence(const Config& config, Backend& backend, int capacity);
+  Sequence(const Sequence&) = delete;  // the layers point into memory_
+  Sequence& operator=(const Sequence&) = delete;
+
+  std::span<const Token> tokens() const { return tokens_; }
+  size_t size() const { return tokens_.size(); }
+  size_t capacity() const { return capacity_; }
+  size_t bytes() const { return size_ * sizeof(float) + checkpoints_.bytes(); }
+
+  // How many of the first tokens of `prompt` were read already, as a request with `syntax` reads
+  // them.
+  size_t common_prefix(std::span<const Token> prompt, const Syntax& syntax) const;
+
+  // Forgets the tokens from `size` on, or from the last checkpoint before it if what is held does
+  // not reach back to `size` exactly. Runs no layer. Returns how many tokens are left, at most
+  // `size`.
+  size_t truncate(size_t size);
+
+  // What tokens read from now on take. Tokens beyond syntax.from must not have been read yet.
+  void set_syntax(const Syntax& syntax);
+  const Syntax& syntax() const { return syntax_; }
+
+ private:
+  friend class Model;  // only its forward pass appends
+
+  // One layer's memory; a ring layer uses kv, a lightning layer the rest.
+  struct Layer {
+    bool lightning = false;
+    KvCache kv;
+    LinearState state;
+    float* log_k = nullptr;  // [log_slots, heads * head_dim], position p in row p mod log_slots
+    float* log_v = nullptr;
+    std::vector<float> decay;
+  };
+
+  // For the forward pass, while the tokens are not appended yet.
+  const KvCache& kv(int layer) const { return layers_[size_t(layer)].kv; }
+  const LinearState& state(int layer) const { return layers_[size_t(layer)].state; }
+  // Keeps k, v (n rows of `stride` floats) of a lightning layer for going back.
+  void log(int layer, const float* k, const float* v, int n, int stride);
+  // The layer's state has read 0 .. position-1: keeps it if a checkpoint is due there.
+  void save_state(int layer, int position);
+  // The ring has stored positions position .. position+n-1: keeps the rows of checkpoints passed.
+  void save_rows(int layer, int position, int n);
+  void append(std::span<const Token> tokens);
+
+  void allocate(const Config& config);
+  bool reaches(int size) const;
+  void go_back_to_checkpoint(int position);
+  void rebuild_states(int from, int to);
+
+  Backend& backend_;
+  size_t capacity_;
+  int slots_;  // of a ring layer; capacity for full attention
+  int reach_;  // positions before p that a ring layer looks at; 0 for full attention
+  int log_slots_;
+  int ring_begin_ = 0;
+  int log_begin_ = 0;
+  bool has_rings_ = false;  // rings that wrap, full attention left out
+  bool has_lightning_ = false;
+  std::vector<Token> tokens_;
+  Syntax syntax_;
+  std::vector<Layer> layers_;
+  Checkpoints checkpoints_;
+  size_t size_ = 0;
+  std::unique_ptr<float[]> memory_;
+};
+
+}  // namespace ringside
