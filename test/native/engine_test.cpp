@@ -1,0 +1,197 @@
+#include "engine.h"
+
+#include <doctest/doctest.h>
+
+#include <thread>
+
+#include "error.h"
+#include "tiny_model.h"
+#include "worker.h"
+
+using namespace ringside;
+
+namespace {
+
+const std::atomic<bool> kGoOn = false;
+const TextSink kIgnore = [](std::string_view) {};
+
+Engine load(const std::string& backend = "reference", int context = 0) {
+  return Engine(fixtures() / "tiny", {backend, 1, context}, [](float) {});
+}
+
+GenerateRequest request(Engine& engine, const std::string& text, int max_tokens) {
+  GenerateRequest request;
+  engine.tokenizer().encode(text, request.tokens);
+  request.max_tokens = max_tokens;
+  return request;
+}
+
+void check_refused(Engine& engine, const GenerateRequest& request, const std::string& expected) {
+  CAPTURE(expected);
+  try {
+    engine.generate(request, kGoOn, kIgnore);
+    FAIL("the request was accepted");
+  } catch (const EngineError& error) {
+    CHECK(error.code() == ErrorCode::bad_request);
+    CHECK(std::string(error.what()).find(expected) != std::string::npos);
+  }
+}
+
+const std::string kText =
+    "def check(value):\n    return value + 12\nitems = [value for value in range(10)]\n";
+
+}  // namespace
+
+TEST_CASE("greedy text is the same afresh, reused, and after other requests") {
+  Engine engine = load(), other = load();
+  std::string heard;
+  const auto first = engine.generate(request(engine, kText, 24), kGoOn,
+                                     [&](std::string_view text) { heard += text; });
+  CHECK(first.generated_tokens > 0);
+  CHECK(heard == first.text);
+  CHECK(first.reused_tokens == 0);
+  const auto n = request(engine, kText, 0).tokens.size();
+  CHECK(first.read_tokens == int(n));
+
+  const auto again = engine.generate(request(engine, kText, 24), kGoOn, kIgnore);
+  CHECK(again.text == first.text);
+  CHECK(again.reused_tokens + again.read_tokens == int(n));
+  CHECK(again.read_tokens >= 1);
+  engine.generate(request(engine, "something else", 8), kGoOn, kIgnore);
+  CHECK(engine.generate(request(engine, kText, 24), kGoOn, kIgnore).text == first.text);
+  CHECK(other.generate(request(other, kText, 24), kGoOn, kIgnore).text == first.text);
+  CHECK(first.mean_log_probability < 0);
+}
+
+TEST_CASE("typing on reads only what was typed") {
+  Engine engine = load();
+  engine.generate(request(engine, kText, 1), kGoOn, kIgnore);
+  const size_t before = request(engine, kText, 0).tokens.size();
+  const auto typed = request(engine, kText + "x = ", 1);
+  const auto result = engine.generate(typed, kGoOn, kIgnore);
+  CHECK(result.reused_tokens >= int(before) - 1);
+  CHECK(result.reused_tokens + result.read_tokens == int(typed.tokens.size()));
+}
+
+TEST_CASE("a cancel is heard between batches and between tokens, and what was read stays read") {
+  Engine engine = load();
+  const std::atomic<bool> cancelled = true;
+  const auto before = engine.generate(request(engine, kText, 8), cancelled, kIgnore);
+  CHECK(before.stop == StopReason::cancelled);
+  CHECK(before.read_tokens == 0);
+
+  std::atomic<bool> stop = false;
+  GenerateRequest sampled = request(engine, kText, 200);
+  sampled.sampling.temperature = 1.0f;
+  const auto during = engine.generate(sampled, stop, [&](std::string_view) { stop = true; });
+  CHECK(during.stop == StopReason::cancelled);
+  CHECK(during.generated_tokens < 20);
+  const auto after = engine.generate(request(engine, kText, 1), kGoOn, kIgnore);
+  CHECK(after.read_tokens == 1);
+}
+
+TEST_CASE("generation ends where it says it ends") {
+  Engine engine = load("reference", 100);
+  CHECK(engine.generate(request(engine, kText, 3), kGoOn, kIgnore).generated_tokens <= 3);
+  CHECK(engine.generate(request(engine, kText, 0), kGoOn, kIgnore).stop == StopReason::max_tokens);
+
+  // With random weights every end comes for some seed.
+  bool line = false, end = false, full = false;
+  for (int seed = 0; seed < 60; seed++) {
+    GenerateRequest sampled = request(engine, "for (int i", 200);
+    sampled.sampling = {1.5f, 1.0f, uint64_t(seed)};
+    sampled.single_line = seed % 2 == 0;
+    const auto result = engine.generate(sampled, kGoOn, kIgnore);
+    line = line || result.stop == StopReason::line;
+    end = end || result.stop == StopReason::end;
+    full = full || result.stop == StopReason::context_full;
+    if (result.stop == StopReason::context_full) {
+      CHECK(result.generated_tokens + int(sampled.tokens.size()) == 101);
+    }
+    if (sampled.single_line) {
+      const size_t text = result.text.find_first_not_of("\r\n\t ");
+      if (text != std::string::npos) {
+        CHECK(result.text.find_first_of("\r\n", text) == std::string::npos);
+      }
+    }
+  }
+  CHECK(line);
+  CHECK(end);
+  CHECK(full);
+}
+
+TEST_CASE("bad requests are refused with their numbers, and the engine goes on") {
+  Engine engine = load("reference", 64);
+  GenerateRequest bad = request(engine, "", 4);
+  check_refused(engine, bad, "empty");
+  bad.tokens.assign(65, 7);
+  check_refused(engine, bad, "65 tokens, and the context holds 64");
+  bad.tokens = {320};
+  check_refused(engine, bad, "token 320");
+  bad.tokens = {-1};
+  check_refused(engine, bad, "token 4294967295");
+  bad.tokens = {7};
+  bad.syntax = {0, {5}};
+  check_refused(engine, bad, "no syntax feature 5");
+  CHECK(engine.generate(request(engine, "x", 1), kGoOn, kIgnore).generated_tokens == 1);
+}
+
+TEST_CASE("features in any order are the same request") {
+  Engine engine = load();
+  GenerateRequest featured = request(engine, kText, 4);
+  featured.syntax = {10, {3, 1}};
+  engine.generate(featured, kGoOn, kIgnore);
+  featured.syntax.features = {1, 3, 1};
+  CHECK(engine.generate(featured, kGoOn, kIgnore).read_tokens == 1);
+  featured.syntax.features = {1};
+  CHECK(engine.generate(featured, kGoOn, kIgnore).reused_tokens <= 10);
+}
+
+TEST_CASE("scores are the log probabilities that generation sees") {
+  Engine engine = load();
+  auto tokens = request(engine, kText, 1).tokens;
+  const auto result = engine.generate(request(engine, kText, 1), kGoOn, kIgnore);
+  const auto scores = engine.score(tokens, {}, kGoOn);
+  CHECK(scores.size() == tokens.size() - 1);
+  for (const float score : scores) CHECK(score < 0);
+
+  // The greedy token's probability is the best of all next tokens.
+  double best = -1e9;
+  for (Token t = 0; t < 320; t += 1) {
+    tokens.push_back(t);
+    best = std::max(best, double(engine.score(tokens, {}, kGoOn).back()));
+    tokens.pop_back();
+  }
+  CHECK(best == doctest::Approx(result.mean_log_probability).epsilon(0.05));
+}
+
+TEST_CASE("the backend is one that the processor has") {
+  try {
+    load("z80");
+    FAIL("the backend was accepted");
+  } catch (const EngineError& error) {
+    CHECK(error.code() == ErrorCode::model_unsupported);
+    CHECK(std::string(error.what()).find("reference") != std::string::npos);
+  }
+}
+
+TEST_CASE("a worker runs jobs in order, cancels those that wait, and stops after the last") {
+  std::vector<int> order;
+  std::atomic<int> cancelled = 0;
+  {
+    Worker worker;
+    for (int i = 0; i < 20; i++) {
+      auto job = std::make_shared<Job>();
+      job->run = [&, i](Job& self) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(i == 0 ? 20 : 0));
+        if (self.cancelled) cancelled++;
+        order.push_back(i);
+      };
+      worker.post(job);
+    }
+    worker.cancel_all();
+  }
+  REQUIRE(order.size() == 20);
+  for (int i = 0; i < 20; i++) CHECK(order[size_t(i)] == i);
+  CHECK(cancelled >= 19);
+}
