@@ -1,272 +1,25 @@
 // The engine as JavaScript sees it: native/index.d.ts, and the only file that includes napi.h.
 //
-// Threads: JavaScript's own, and one Worker an engine. They share Call objects (under the call's
-// mutex) and the Channel that wakes JavaScript. No JavaScript value aliases C++ memory: all is
-// copied.
+// Threads: JavaScript's own, and one Worker an engine. They share Calls (each under its mutex) and
+// the Channel that wakes JavaScript. No JavaScript value aliases C++ memory: all is copied.
 #include <napi.h>
 
-#include <cmath>
+#include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include "engine.h"
-#include "error.h"
+#include "addon_call.h"
+#include "addon_values.h"
 #include "worker.h"
 
 namespace ringside {
 namespace {
-
-// What went wrong on another thread, until it can be thrown in JavaScript.
-struct Failure {
-  std::string code;  // "": a bug, an Error without a code
-  std::string message;
-};
-
-Failure current_failure() {
-  try {
-    throw;
-  } catch (const EngineError& error) {
-    return {name_of(error.code()), error.what()};
-  } catch (const std::bad_alloc&) {
-    return {name_of(ErrorCode::out_of_memory),
-            "The system has no memory left for the model. Close other programs, choose a smaller "
-            "model, or load with fewer contextTokens."};
-  } catch (const std::exception& error) {
-    return {"", error.what()};
-  }
-}
-
-Napi::Error to_error(Napi::Env env, const Failure& failure) {
-  Napi::Error error = Napi::Error::New(env, failure.message);
-  if (!failure.code.empty()) error.Set("code", failure.code);
-  return error;
-}
-
-[[noreturn]] void bad_request(const std::string& message) {
-  throw EngineError(ErrorCode::bad_request, message);
-}
-
-// ---- from JavaScript to plain structs ----
-
-double number_of(const Napi::Object& options, const char* key, double fallback) {
-  const Napi::Value value = options.Get(key);
-  if (value.IsUndefined()) return fallback;
-  if (!value.IsNumber() || !std::isfinite(value.As<Napi::Number>().DoubleValue())) {
-    bad_request(std::string(key) + " must be a finite number.");
-  }
-  return value.As<Napi::Number>().DoubleValue();
-}
-
-int size_of(const Napi::Object& options, const char* key, int fallback) {
-  const double value = number_of(options, key, fallback);
-  if (value < 0 || value > 1 << 30 || value != std::floor(value)) {
-    bad_request(std::string(key) + " must be a whole number, 0 or more.");
-  }
-  return int(value);
-}
-
-std::vector<int> ids_of(const Napi::Value& value, const char* key) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array) {
-    bad_request(std::string(key) + " must be a Uint32Array.");
-  }
-  const auto array = value.As<Napi::Uint32Array>();
-  return {array.Data(), array.Data() + array.ElementLength()};
-}
-
-Syntax syntax_of(const Napi::Value& from, const Napi::Value& features) {
-  Syntax syntax;
-  if (from.IsUndefined() || features.IsUndefined()) return syntax;
-  const double position = from.IsNumber() ? from.As<Napi::Number>().DoubleValue() : -1;
-  if (!(position >= 0) || position > 1 << 30 || position != std::floor(position)) {
-    bad_request("featuresFrom must be a whole number, 0 or more.");
-  }
-  syntax.from = int(position);
-  syntax.features = ids_of(features, "features");
-  return syntax;
-}
-
-GenerateRequest request_of(const Napi::Value& value) {
-  if (!value.IsObject()) bad_request("generate() takes an object with tokens and maxTokens.");
-  const auto options = value.As<Napi::Object>();
-  GenerateRequest request;
-  request.tokens = ids_of(options.Get("tokens"), "tokens");
-  request.syntax = syntax_of(options.Get("featuresFrom"), options.Get("features"));
-  if (!options.Has("maxTokens")) bad_request("maxTokens is missing.");
-  request.max_tokens = size_of(options, "maxTokens", 0);
-  request.sampling.temperature = float(number_of(options, "temperature", 0));
-  request.sampling.top_p = float(number_of(options, "topP", 1));
-  request.sampling.seed = uint64_t(size_of(options, "seed", 0));
-  if (request.sampling.temperature < 0) bad_request("temperature must be 0 or more.");
-  if (request.sampling.top_p <= 0 || request.sampling.top_p > 1)
-    bad_request("topP must be in (0, 1].");
-  const Napi::Value single_line = options.Get("singleLine");
-  request.single_line = !single_line.IsUndefined() && single_line.ToBoolean();
-  return request;
-}
-
-LoadOptions load_options_of(const Napi::Value& value) {
-  LoadOptions load;
-  if (value.IsUndefined()) return load;
-  if (!value.IsObject()) bad_request("Engine.load() takes its options as an object.");
-  const auto options = value.As<Napi::Object>();
-  if (const Napi::Value backend = options.Get("backend"); !backend.IsUndefined()) {
-    if (!backend.IsString()) bad_request("backend must be a string.");
-    load.backend = backend.As<Napi::String>();
-  }
-  load.threads = size_of(options, "threads", 0);
-  load.context_tokens = size_of(options, "contextTokens", 0);
-  return load;
-}
-
-// ---- calls and the way back ----
-
-class EngineObject;
-
-using Outcome = std::variant<std::monostate, Generated, std::vector<float>, Failure>;
-
-// One generate() or score() under way. The first three belong to JavaScript's thread.
-struct Call {
-  Call(Napi::Env env, EngineObject* caller)
-      : deferred(Napi::Promise::Deferred::New(env)), owner(caller) {
-    on_text.SuppressDestruct();  // the last owner may be the worker; settling resets it
-  }
-
-  Napi::Promise::Deferred deferred;
-  Napi::FunctionReference on_text;
-  EngineObject* owner;  // referenced while the call is under way
-
-  std::mutex mutex;    // guards what follows
-  std::string text;    // grown since JavaScript last looked
-  bool woken = false;  // a wake is under way: more text coalesces until it is heard
-  Outcome outcome;     // set once, last
-};
-
-// Wakes JavaScript for a call. Safe against an environment that goes away: the finalizer closes it
-// under the mutex, and a closed channel never touches the thread-safe function again.
-class Channel {
- public:
-  Channel(Napi::Env env, napi_threadsafe_function_call_js deliver,
-          const std::shared_ptr<Channel>* keep) {
-    const auto finalize = [](napi_env, void* kept, void*) {
-      auto* channel = static_cast<std::shared_ptr<Channel>*>(kept);
-      (*channel)->close();
-      delete channel;
-    };
-    const napi_status status = napi_create_threadsafe_function(
-        env, nullptr, nullptr, Napi::String::New(env, "ringside"), 0, 1,
-        const_cast<std::shared_ptr<Channel>*>(keep), finalize, nullptr, deliver, &function_);
-    NAPI_THROW_IF_FAILED_VOID(env, status);
-    napi_unref_threadsafe_function(env,
-                                   function_);  // only a call under way keeps the process alive
-  }
-
-  static std::shared_ptr<Channel> open(Napi::Env env, napi_threadsafe_function_call_js deliver) {
-    auto keep = std::make_unique<std::shared_ptr<Channel>>();
-    *keep = std::make_shared<Channel>(env, deliver, keep.get());
-    return *keep.release();  // the finalizer frees it
-  }
-
-  // Any thread.
-  void wake(const std::shared_ptr<Call>& call) {
-    const std::lock_guard lock(mutex_);
-    if (!open_) return;
-    auto message = std::make_unique<std::shared_ptr<Call>>(call);
-    const napi_status status =
-        napi_call_threadsafe_function(function_, message.get(), napi_tsfn_nonblocking);
-    if (status == napi_ok) static_cast<void>(message.release());  // deliver() frees it
-  }
-
-  // JavaScript's thread: whether the event loop waits for this.
-  void keep_alive(Napi::Env env, bool keep) {
-    const std::lock_guard lock(mutex_);
-    if (!open_) return;
-    if (keep)
-      napi_ref_threadsafe_function(env, function_);
-    else
-      napi_unref_threadsafe_function(env, function_);
-  }
-
-  // JavaScript's thread, when there will be no more calls.
-  void release() {
-    const std::lock_guard lock(mutex_);
-    if (!std::exchange(open_, false)) return;
-    napi_release_threadsafe_function(function_, napi_tsfn_release);
-  }
-
- private:
-  void close() {
-    const std::lock_guard lock(mutex_);
-    open_ = false;
-  }
-
-  std::mutex mutex_;
-  bool open_ = true;
-  napi_threadsafe_function function_ = nullptr;
-};
-
-// ---- from plain structs to JavaScript ----
-
-Napi::Object to_object(Napi::Env env, const Generated& result) {
-  Napi::Object object = Napi::Object::New(env);
-  object["text"] = Napi::String::New(env, result.text);
-  object["stop"] = name_of(result.stop);
-  object["generatedTokens"] = result.generated_tokens;
-  object["reusedTokens"] = result.reused_tokens;
-  object["readTokens"] = result.read_tokens;
-  object["truncateMs"] = result.truncate_ms;
-  object["readMs"] = result.read_ms;
-  object["decodeMs"] = result.decode_ms;
-  object["meanLogProbability"] = result.mean_log_probability;
-  return object;
-}
-
-template <typename Array, typename Value>
-Array to_array(Napi::Env env, const std::vector<Value>& values) {
-  Array array = Array::New(env, values.size());
-  std::copy(values.begin(), values.end(), array.Data());
-  return array;
-}
-
-Napi::Object to_info(Napi::Env env, Engine& engine) {
-  const Model& model = engine.model();
-  const Config& config = model.config();
-  const Counts& counts = model.counts();
-  const double share =
-      config.num_experts == 0 ? 1 : double(config.num_experts_per_tok) / config.num_experts;
-  const double routed = double(counts.routed), shared = double(counts.shared);
-  const double experts = routed + shared;
-
-  Napi::Object info = Napi::Object::New(env);
-  info["name"] = config.model_name;
-  info["family"] = config.family;
-  info["parameters"] = double(counts.total);
-  info["activeParameters"] = double(counts.total) - routed * (1 - share);
-  info["activeExpertShare"] = experts == 0 ? 1 : (routed * share + shared) / experts;
-  info["weightBytes"] = double(model.weight_bytes());
-  info["sequenceBytes"] = double(engine.sequence().bytes());
-  info["vocabularySize"] = config.vocab_size;
-  info["contextTokens"] = model.context_tokens();
-  info["backend"] = std::string(engine.backend().name());
-  info["threads"] = engine.backend().threads();
-  Napi::Array features = Napi::Array::New(env);
-  for (const std::string& name : config.syntax_features) features[features.Length()] = name;
-  info["syntaxFeatures"] = features;
-  Napi::Object special = Napi::Object::New(env);
-  for (const auto& [content, id] : engine.tokenizer().special_tokens()) special[content] = id;
-  info["specialTokens"] = special;
-  features.Freeze();
-  special.Freeze();
-  info.Freeze();
-  return info;
-}
-
-// ---- the class ----
 
 // Invariant: the JavaScript object is referenced while a call is under way, so it is collected
 // idle.
@@ -467,8 +220,6 @@ void EngineObject::settle(Napi::Env env, Call& call, const Outcome& outcome) {
   if (!call.on_text.IsEmpty()) call.on_text.Reset();
   call.owner->end_call();
 }
-
-// ---- loading ----
 
 // Loads on a thread of Node's pool. Deletes itself when done.
 class Loading : public Napi::AsyncProgressWorker<float> {

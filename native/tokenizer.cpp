@@ -10,8 +10,8 @@ namespace ringside {
 namespace {
 
 // The only split that is computed here, its escapes resolved (see resolve_escapes).
-constexpr std::string_view kPattern =
-    R"( ?[A-Za-z_\u0080-\U0010FFFF]+|[0-9]|[\r\n]+[ \t]*| ?[!-/:-@\[-^`{-~]+|[ \t\f\v]+|[\x00-\x08\x0e-\x1f\x7f])";
+constexpr std::string_view kPattern = R"( ?[A-Za-z_\u0080-\U0010FFFF]+|[0-9]|[\r\n]+[ \t]*)"
+                                      R"(| ?[!-/:-@\[-^`{-~]+|[ \t\f\v]+|[\x00-\x08\x0e-\x1f\x7f])";
 
 constexpr size_t kCachedPieces = 32768;     // about 4 MB
 constexpr size_t kLongestCachedPiece = 64;  // bytes; longer ones do not come back

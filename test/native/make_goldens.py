@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Writes test/fixtures/native: what the engine must compute, from an independent implementation.
 
-goldens.json   logits of tiny models whose weights are a hash of their names, so that no weights need to
-               be checked in: tiny_model.cpp makes the same files.
-tiny/          one such model as a folder with a tokenizer, for tests through the addon.
-encodings.json texts and their tokens by Hugging Face `tokenizers`, with tiny/tokenizer.json.
+goldens.json  logits of tiny models whose weights are a hash of their names, so that no weights need
+              to be checked in: tiny_model.cpp makes the same files.
+tiny/         one such model as a folder, for tests through the addon; its tokenizer is of
+              make_encodings.py.
 
-Needs numpy and tokenizers. Run: python test/native/make_goldens.py
+Needs numpy. Run: python test/native/make_goldens.py
 """
 
 from __future__ import annotations
@@ -18,17 +18,9 @@ import struct
 from pathlib import Path
 
 import numpy as np
-import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
 
 OUT = Path(__file__).parent.parent / "fixtures" / "native"
 GROUP = 32  # columns that share a scale in int4
-
-PATTERN = (
-    " ?[A-Za-z_\u0080-\U0010ffff]+|[0-9]|[\\r\\n]+[ \\t]*"
-    "| ?[!-/:-@\\[-^`{-~]+|[ \\t\\f\\v]+|[\\x00-\\x08\\x0e-\\x1f\\x7f]"
-)
-SPECIAL = ["<|endoftext|>", "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|file_sep|>"]
 
 BASE = dict(
     architectures=["RingsideForCausalLM"],
@@ -103,7 +95,7 @@ def fractions(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 class Weights:
-    """Tensors by name, and matrices with how they are stored, which decides how inputs are rounded."""
+    """Tensors by name; how a matrix is stored decides how its inputs are rounded."""
 
     def __init__(self, formats: str):
         self.formats = formats
@@ -150,7 +142,8 @@ class Weights:
 
     def f8(self, name: str, rows: int, cols: int) -> np.ndarray:
         bits = hashes(name, rows * cols) >> np.uint64(58)  # sign, two bits of exponent, mantissa
-        sign, exponent, mantissa = bits >> np.uint64(5), (bits >> np.uint64(3)) & np.uint64(3), bits & np.uint64(7)
+        sign, mantissa = bits >> np.uint64(5), bits & np.uint64(7)
+        exponent = (bits >> np.uint64(3)) & np.uint64(3)
         code = (sign << np.uint64(7)) | ((exponent + np.uint64(4)) << np.uint64(3)) | mantissa
         steps = (hashes(name + ".scale", rows) >> np.uint64(62)).astype(np.float64)
         scales = ((1 + steps / 4) / 8).reshape(rows, 1)
@@ -394,67 +387,14 @@ def make_goldens() -> list[dict]:
     return goldens
 
 
-SAMPLE = """
-def check(value, limit=10):
-    if value is None or value > limit:
-        return [value + 1 for value in range(limit)]
-    self.items = {name: item.value for name, item in self.items}
-export function check(value: string): number {
-  const items = this.items.map((item) => item.value);
-  return items.length > 0 ? items[0] : undefined;
-}
-for (int i = 0; i < count; i++) { total += values[i]; }
-"""
-
-TEXTS = [
-    "",
-    " ",
-    "a",
-    "def check(value):\n    return value + 12\n",
-    "\t\tif (x !== 'y') {\r\n\t\t\treturn;\r\n\t\t}\n\n\n",
-    "   three spaces and  two ",
-    "naïve café 日本語 🙂 \u0085\u00a0x",
-    "<|endoftext|> is only text, <|fim_middle|> too",
-    "\x00\x01\x1f\x7f\x0b\x0c mixed \x0bcontrols",
-    "a__b___C9_9 1234567890",
-    "!!==>> :: /* */ `{}` ~^[\\]",
-    "value" * 40,
-]
-
-
-def make_tokenizer() -> tokenizers.Tokenizer:
-    tokenizer = tokenizers.Tokenizer(models.BPE())
-    split = pre_tokenizers.Split(tokenizers.Regex(PATTERN), "isolated")
-    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, level])
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=BASE["vocab_size"],
-        special_tokens=SPECIAL,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([SAMPLE], trainer)
-    return tokenizer
-
-
-def text_tokens(tokenizer: tokenizers.Tokenizer, text: str) -> list[int]:
-    """Tokens of `text` where the special tokens' names are text too."""
-    plain = tokenizers.Tokenizer.from_str(json.dumps({**json.loads(tokenizer.to_str()), "added_tokens": []}))
-    return plain.encode(text, add_special_tokens=False).ids
-
-
 def main() -> None:
     tiny = OUT / "tiny"
     tiny.mkdir(parents=True, exist_ok=True)
     (OUT / "goldens.json").write_text(json.dumps(make_goldens(), separators=(",", ":")) + "\n")
-    config = {**BASE, "num_hidden_layers": 3, "quantization_config": {"quant_method": "compressed-tensors"}}
+    quantization = {"quant_method": "compressed-tensors"}
+    config = {**BASE, "num_hidden_layers": 3, "quantization_config": quantization}
     (tiny / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     write_safetensors(tiny / "model.safetensors", Model(config, "mixed").w.tensors)
-    tokenizer = make_tokenizer()
-    (tiny / "tokenizer.json").write_text(tokenizer.to_str(pretty=False) + "\n")
-    encodings = [dict(text=text, tokens=text_tokens(tokenizer, text)) for text in TEXTS]
-    (OUT / "encodings.json").write_text(json.dumps(encodings, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,176 @@
+// Values between JavaScript and plain structs, always copied. A part of addon.cpp, which includes
+// it after napi.h and is the only file to do either.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "engine.h"
+#include "error.h"
+
+namespace ringside {
+namespace {
+
+// What went wrong on another thread, until it can be thrown in JavaScript.
+struct Failure {
+  std::string code;  // "": a bug, an Error without a code
+  std::string message;
+};
+
+Failure current_failure() {
+  try {
+    throw;
+  } catch (const EngineError& error) {
+    return {name_of(error.code()), error.what()};
+  } catch (const std::bad_alloc&) {
+    return {name_of(ErrorCode::out_of_memory),
+            "The system has no memory left for the model. Close other programs, choose a smaller "
+            "model, or load with fewer contextTokens."};
+  } catch (const std::exception& error) {
+    return {"", error.what()};
+  }
+}
+
+Napi::Error to_error(Napi::Env env, const Failure& failure) {
+  Napi::Error error = Napi::Error::New(env, failure.message);
+  if (!failure.code.empty()) error.Set("code", failure.code);
+  return error;
+}
+
+[[noreturn]] void bad_request(const std::string& message) {
+  throw EngineError(ErrorCode::bad_request, message);
+}
+
+// ---- from JavaScript to plain structs ----
+
+double number_of(const Napi::Object& options, const char* key, double fallback) {
+  const Napi::Value value = options.Get(key);
+  if (value.IsUndefined()) return fallback;
+  if (!value.IsNumber() || !std::isfinite(value.As<Napi::Number>().DoubleValue())) {
+    bad_request(std::string(key) + " must be a finite number.");
+  }
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+int size_of(const Napi::Object& options, const char* key, int fallback) {
+  const double value = number_of(options, key, fallback);
+  if (value < 0 || value > 1 << 30 || value != std::floor(value)) {
+    bad_request(std::string(key) + " must be a whole number, 0 or more.");
+  }
+  return int(value);
+}
+
+std::vector<int> ids_of(const Napi::Value& value, const char* key) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array) {
+    bad_request(std::string(key) + " must be a Uint32Array.");
+  }
+  const auto array = value.As<Napi::Uint32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+Syntax syntax_of(const Napi::Value& from, const Napi::Value& features) {
+  Syntax syntax;
+  if (from.IsUndefined() || features.IsUndefined()) return syntax;
+  const double position = from.IsNumber() ? from.As<Napi::Number>().DoubleValue() : -1;
+  if (!(position >= 0) || position > 1 << 30 || position != std::floor(position)) {
+    bad_request("featuresFrom must be a whole number, 0 or more.");
+  }
+  syntax.from = int(position);
+  syntax.features = ids_of(features, "features");
+  return syntax;
+}
+
+GenerateRequest request_of(const Napi::Value& value) {
+  if (!value.IsObject()) bad_request("generate() takes an object with tokens and maxTokens.");
+  const auto options = value.As<Napi::Object>();
+  GenerateRequest request;
+  request.tokens = ids_of(options.Get("tokens"), "tokens");
+  request.syntax = syntax_of(options.Get("featuresFrom"), options.Get("features"));
+  if (!options.Has("maxTokens")) bad_request("maxTokens is missing.");
+  request.max_tokens = size_of(options, "maxTokens", 0);
+  request.sampling.temperature = float(number_of(options, "temperature", 0));
+  request.sampling.top_p = float(number_of(options, "topP", 1));
+  request.sampling.seed = uint64_t(size_of(options, "seed", 0));
+  if (request.sampling.temperature < 0) bad_request("temperature must be 0 or more.");
+  if (request.sampling.top_p <= 0 || request.sampling.top_p > 1)
+    bad_request("topP must be in (0, 1].");
+  const Napi::Value single_line = options.Get("singleLine");
+  request.single_line = !single_line.IsUndefined() && single_line.ToBoolean();
+  return request;
+}
+
+LoadOptions load_options_of(const Napi::Value& value) {
+  LoadOptions load;
+  if (value.IsUndefined()) return load;
+  if (!value.IsObject()) bad_request("Engine.load() takes its options as an object.");
+  const auto options = value.As<Napi::Object>();
+  if (const Napi::Value backend = options.Get("backend"); !backend.IsUndefined()) {
+    if (!backend.IsString()) bad_request("backend must be a string.");
+    load.backend = backend.As<Napi::String>();
+  }
+  load.threads = size_of(options, "threads", 0);
+  load.context_tokens = size_of(options, "contextTokens", 0);
+  return load;
+}
+
+// ---- from plain structs to JavaScript ----
+
+Napi::Object to_object(Napi::Env env, const Generated& result) {
+  Napi::Object object = Napi::Object::New(env);
+  object["text"] = Napi::String::New(env, result.text);
+  object["stop"] = name_of(result.stop);
+  object["generatedTokens"] = result.generated_tokens;
+  object["reusedTokens"] = result.reused_tokens;
+  object["readTokens"] = result.read_tokens;
+  object["truncateMs"] = result.truncate_ms;
+  object["readMs"] = result.read_ms;
+  object["decodeMs"] = result.decode_ms;
+  object["meanLogProbability"] = result.mean_log_probability;
+  return object;
+}
+
+template <typename Array, typename Value>
+Array to_array(Napi::Env env, const std::vector<Value>& values) {
+  Array array = Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+Napi::Object to_info(Napi::Env env, Engine& engine) {
+  const Model& model = engine.model();
+  const Config& config = model.config();
+  const Counts& counts = model.counts();
+  const double share =
+      config.num_experts == 0 ? 1 : double(config.num_experts_per_tok) / config.num_experts;
+  const double routed = double(counts.routed), shared = double(counts.shared);
+  const double experts = routed + shared;
+
+  Napi::Object info = Napi::Object::New(env);
+  info["name"] = config.model_name;
+  info["family"] = config.family;
+  info["parameters"] = double(counts.total);
+  info["activeParameters"] = double(counts.total) - routed * (1 - share);
+  info["activeExpertShare"] = experts == 0 ? 1 : (routed * share + shared) / experts;
+  info["weightBytes"] = double(model.weight_bytes());
+  info["sequenceBytes"] = double(engine.sequence().bytes());
+  info["vocabularySize"] = config.vocab_size;
+  info["contextTokens"] = model.context_tokens();
+  info["backend"] = std::string(engine.backend().name());
+  info["threads"] = engine.backend().threads();
+  Napi::Array features = Napi::Array::New(env);
+  for (const std::string& name : config.syntax_features) features[features.Length()] = name;
+  info["syntaxFeatures"] = features;
+  Napi::Object special = Napi::Object::New(env);
+  for (const auto& [content, id] : engine.tokenizer().special_tokens()) special[content] = id;
+  info["specialTokens"] = special;
+  features.Freeze();
+  special.Freeze();
+  info.Freeze();
+  return info;
+}
+
+}  // namespace
+}  // namespace ringside

@@ -1,0 +1,71 @@
+// Fuzzes the engine's parsers: `node test/fuzz/run.mjs [SECONDS]`, 20 seconds each by default.
+// Ends with 1 if one crashes, leaks, hangs or reads out of bounds; its input is left in build/fuzz.
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const build = resolve(here, "../../build/fuzz");
+const tiny = join(here, "../fixtures/native/tiny");
+const seconds = Number(process.argv[2] ?? 20);
+
+function must(command, args) {
+  const done = spawnSync(command, args, { stdio: ["ignore", "inherit", "inherit"] });
+  if (done.error) console.error(`${done.error.message}. Fuzzing needs Clang and CMake.`);
+  if (done.status !== 0) process.exit(1);
+}
+
+/** Real files to start from: small heads of what the parsers meet. */
+function writeSeeds() {
+  const config = readFileSync(join(tiny, "config.json"));
+  const weights = readFileSync(join(tiny, "model.safetensors"));
+  const header = weights.subarray(8, 8 + Number(weights.readBigUInt64LE(0)));
+  const text = '{"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}}        ';
+  const small = Buffer.concat([Buffer.alloc(8), Buffer.from(text), Buffer.alloc(8, 1)]);
+  small.writeBigUInt64LE(BigInt(text.length), 0);
+  const seeds = {
+    json: { config, header: header.subarray(0, 2048), escapes: '["\\ud83d\\ude42\\n", -1.5e-3]' },
+    safetensors: { small, real: weights.subarray(0, 4096) },
+    tokenizer: {
+      tokenizer: readFileSync(join(tiny, "tokenizer.json")),
+      text: " def check(value):\n    return [value + 12]\r\n\tcaf\u00e9 \u65e5\u672c \u{1f642}",
+    },
+  };
+  for (const [target, files] of Object.entries(seeds)) {
+    rmSync(join(build, "seeds", target), { recursive: true, force: true });
+    mkdirSync(join(build, "seeds", target), { recursive: true });
+    for (const [name, bytes] of Object.entries(files)) {
+      writeFileSync(join(build, "seeds", target, name), bytes);
+    }
+  }
+  return Object.keys(seeds);
+}
+
+must("cmake", ["-S", here, "-B", build, "-DCMAKE_CXX_COMPILER=clang++"]);
+must("cmake", ["--build", build, "-j", "2"]);
+let failed = false;
+for (const target of writeSeeds()) {
+  const corpus = join(build, "corpus", target);
+  cpSync(join(build, "seeds", target), corpus, { recursive: true });
+  const run = spawnSync(
+    join(build, `fuzz_${target}`),
+    [
+      corpus,
+      `-max_total_time=${seconds}`,
+      "-timeout=5",
+      "-rss_limit_mb=2048",
+      "-max_len=16384",
+      `-artifact_prefix=${build}/${target}-`,
+    ],
+    { encoding: "utf8" },
+  );
+  const runs = /Done (\d+) runs/.exec(run.stderr)?.[1];
+  if (run.status === 0) {
+    console.log(`${target}: ${runs} runs in ${seconds} s, no finding`);
+  } else {
+    failed = true;
+    console.error(`${target}: failed\n${run.stderr.slice(-4000)}`);
+  }
+}
+process.exit(failed ? 1 : 0);

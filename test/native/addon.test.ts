@@ -1,0 +1,236 @@
+// The engine through its addon, as the server calls it: node --import tsx --test test/native/addon.test.ts
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, suite, test } from "node:test";
+import type * as Native from "../../native";
+
+const native: typeof Native = require("../../native/index.js");
+const tiny = join(__dirname, "../fixtures/native/tiny");
+const scratch = mkdtempSync(join(tmpdir(), "ringside-addon-"));
+after(() => rmSync(scratch, { recursive: true }));
+
+const load = (options?: Native.LoadOptions) => native.Engine.load(tiny, options);
+const text = "def check(value):\n    return value + 12\n";
+
+/** A sampled generation far longer than a test waits for. */
+function generateLong(engine: Native.Engine, onText?: (text: string) => void) {
+  const tokens = engine.encode(text);
+  return engine.generate({ tokens, maxTokens: 100_000, temperature: 3 }, onText);
+}
+
+async function checkLoadFails(folder: string, code: string, message: RegExp) {
+  await assert.rejects(native.Engine.load(folder), (error: Error & { code?: string }) => {
+    assert.equal(error.code, code);
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+/** A copy of the tiny model that `damage` has changed. */
+function damaged(name: string, damage: (folder: string) => void): string {
+  const folder = join(scratch, name);
+  cpSync(tiny, folder, { recursive: true });
+  damage(folder);
+  return folder;
+}
+
+suite("engine addon", () => {
+  test("says what it loaded", async () => {
+    const shares: number[] = [];
+    const { info } = await native.Engine.load(tiny, { threads: 1 }, (share) => shares.push(share));
+    assert.equal(info.name, "tiny");
+    assert.equal(info.family, "ringside");
+    assert.equal(info.threads, 1);
+    assert.equal(info.vocabularySize, 320);
+    assert.equal(info.contextTokens, 1024);
+    assert.ok(info.activeParameters < info.parameters);
+    assert.equal(info.activeExpertShare, (2 + 1) / (8 + 1)); // top-2 of 8, and one shared
+    assert.deepEqual(info.syntaxFeatures.length, 5);
+    assert.equal(info.specialTokens["<|fim_middle|>"], 3);
+    assert.ok(native.availableBackends().includes(info.backend));
+    assert.equal(shares.at(-1), 1);
+    assert.throws(() => Object.assign(info, { name: "x" }));
+  });
+
+  test("refuses folders with a code and a message", async () => {
+    await checkLoadFails(join(scratch, "nowhere"), "MODEL_NOT_FOUND", /nowhere/);
+    const cut = damaged("cut", (folder) => truncateSync(join(folder, "model.safetensors"), 1000));
+    await checkLoadFails(cut, "MODEL_CORRUPT", /safetensors.*export the model again/i);
+    const other = damaged("other", (folder) =>
+      writeFileSync(join(folder, "config.json"), '{"model_type": "llama"}'),
+    );
+    await checkLoadFails(other, "MODEL_UNSUPPORTED", /"llama".*ringside/);
+    const text = damaged("text", (folder) => writeFileSync(join(folder, "tokenizer.json"), "{"));
+    await checkLoadFails(text, "MODEL_CORRUPT", /tokenizer\.json/);
+  });
+
+  test("encodes and decodes, and text never becomes special tokens", async () => {
+    const engine = await load();
+    for (const text of ["", "a b\n", "<|fim_middle|>", "naïve 🙂\u0000", "\ud800"]) {
+      const tokens = engine.encode(text);
+      assert.ok(tokens.every((token) => token >= 5));
+      assert.equal(
+        engine.decode(tokens),
+        text.toWellFormed?.() ?? text.replace("\ud800", "\ufffd"),
+      );
+    }
+    assert.equal(engine.decode(new Uint32Array([0, 1, 2, 3, 4, 99_999])), "");
+  });
+
+  test("generates the same text each time, and hears it grow", async () => {
+    const engine = await load();
+    const tokens = engine.encode(text);
+    let heard = "";
+    const first = await engine.generate({ tokens, maxTokens: 16 }, (text) => {
+      heard += text;
+    }).done;
+    assert.equal(heard, first.text);
+    assert.equal(first.readTokens, tokens.length);
+    const again = await engine.generate({ tokens, maxTokens: 16 }).done;
+    assert.equal(again.text, first.text);
+    assert.equal(again.readTokens, 1);
+    assert.ok(first.meanLogProbability < 0);
+    assert.ok(first.readMs > 0);
+    assert.equal(again.reusedTokens, tokens.length - 1);
+  });
+
+  test("takes features from a position on", async () => {
+    const engine = await load();
+    const tokens = engine.encode(text);
+    const ask = (features: number[]) => {
+      const request = {
+        tokens,
+        maxTokens: 8,
+        featuresFrom: 5,
+        features: new Uint32Array(features),
+      };
+      return engine.generate(request).done;
+    };
+    await ask([0, 3]);
+    assert.equal((await ask([3, 0])).readTokens, 1);
+    assert.equal((await ask([1])).reusedTokens, 5);
+  });
+
+  test("cancels what runs and what waits", async () => {
+    const engine = await load();
+    const running = generateLong(engine);
+    const waiting = generateLong(engine);
+    waiting.cancel();
+    setTimeout(running.cancel, 20);
+    assert.equal((await running.done).stop, "cancelled");
+    const { stop, generatedTokens } = await waiting.done;
+    assert.deepEqual({ stop, generatedTokens }, { stop: "cancelled", generatedTokens: 0 });
+    running.cancel(); // once more, after the end
+  });
+
+  test("a cancel from onText ends the generation", async () => {
+    const engine = await load();
+    const generation = generateLong(engine, () => generation.cancel());
+    assert.equal((await generation.done).stop, "cancelled");
+  });
+
+  test("rejects bad requests with a code, and goes on", async () => {
+    const engine = await load({ contextTokens: 64 });
+    const tokens = engine.encode("x");
+    const bad: [unknown, RegExp][] = [
+      [undefined, /object/],
+      [{ maxTokens: 1 }, /tokens must be a Uint32Array/],
+      [{ tokens: [1], maxTokens: 1 }, /Uint32Array/],
+      [{ tokens }, /maxTokens/],
+      [{ tokens, maxTokens: -1 }, /maxTokens/],
+      [{ tokens, maxTokens: 1.5 }, /maxTokens/],
+      [{ tokens, maxTokens: 1, temperature: Number.NaN }, /temperature/],
+      [{ tokens, maxTokens: 1, topP: 0 }, /topP/],
+      [{ tokens, maxTokens: 1, featuresFrom: 0, features: new Uint32Array([9]) }, /feature 9/],
+      [{ tokens: new Uint32Array(0), maxTokens: 1 }, /empty/],
+      [{ tokens: new Uint32Array(65), maxTokens: 1 }, /65 tokens.*64/],
+      [{ tokens: new Uint32Array([4_000_000_000]), maxTokens: 1 }, /4000000000/],
+    ];
+    for (const [request, message] of bad) {
+      const { done } = engine.generate(request as Native.GenerateRequest);
+      await assert.rejects(done, { code: "BAD_REQUEST", message });
+    }
+    assert.equal((await engine.generate({ tokens, maxTokens: 1 }).done).generatedTokens, 1);
+  });
+
+  test("stops when the context is full", async () => {
+    const engine = await load({ contextTokens: 32 });
+    const tokens = engine.encode("x");
+    const results = [];
+    for (let seed = 0; seed < 10; seed++) {
+      results.push(await engine.generate({ tokens, maxTokens: 99, temperature: 1, seed }).done);
+    }
+    assert.ok(results.some(({ stop }) => stop === "contextFull"));
+    assert.deepEqual(
+      results.filter(({ stop }) => stop === "contextFull").map((r) => r.generatedTokens)[0],
+      32,
+    );
+  });
+
+  test("scores each token after the first", async () => {
+    const engine = await load();
+    const tokens = engine.encode(text);
+    const scores = await engine.score(tokens);
+    assert.equal(scores.length, tokens.length - 1);
+    assert.ok(scores.every((score) => score < 0));
+    const featured = await engine.score(tokens, 5, new Uint32Array([1, 2]));
+    assert.deepEqual(featured.subarray(0, 4), scores.subarray(0, 4));
+    assert.notDeepEqual(featured, scores);
+    await assert.rejects(engine.score(new Uint32Array([320])), { code: "BAD_REQUEST" });
+  });
+
+  test("forgets on reset", async () => {
+    const engine = await load();
+    const tokens = engine.encode(text);
+    await engine.generate({ tokens, maxTokens: 1 }).done;
+    engine.reset();
+    assert.equal((await engine.generate({ tokens, maxTokens: 1 }).done).reusedTokens, 0);
+  });
+
+  test("closes in the middle of a generation", async () => {
+    const engine = await load();
+    const running = generateLong(engine);
+    const scored = engine.score(engine.encode(text));
+    engine.close();
+    assert.equal((await running.done).stop, "cancelled");
+    await assert.rejects(scored, { code: "BAD_REQUEST" });
+    assert.throws(() => engine.encode("x"), { code: "BAD_REQUEST" });
+    assert.throws(() => engine.generate({ tokens: new Uint32Array([7]), maxTokens: 1 }));
+    engine.close();
+  });
+
+  test("is made by load() alone", () => {
+    assert.throws(() => Reflect.construct(native.Engine, []), /Engine\.load/);
+  });
+
+  test("lets the process end: idle, in the middle, and in a thread that is stopped", () => {
+    const script = `
+      const { Engine } = require(${JSON.stringify(join(__dirname, "../../native/index.js"))});
+      const { Worker, isMainThread, parentPort } = require("node:worker_threads");
+      async function begin() {
+        const engine = await Engine.load(${JSON.stringify(tiny)});
+        const tokens = engine.encode("def check");
+        await engine.generate({ tokens, maxTokens: 1 }).done;
+        if (process.argv[1] === "idle") return;
+        engine.generate({ tokens, maxTokens: 1e6, temperature: 3 }, () => {
+          if (process.argv[1] === "exit") process.exit(0);
+        });
+      }
+      begin();`;
+    const thread = `
+      const { Worker } = require("node:worker_threads");
+      const worker = new Worker(${JSON.stringify(script)}, { eval: true });
+      setTimeout(() => worker.terminate().then(() => process.exit(0)), 300);`;
+    for (const [source, mode] of [
+      [script, "idle"],
+      [script, "exit"],
+      [thread, "thread"],
+    ] as const) {
+      const run = spawnSync(process.execPath, ["-e", source, mode], { timeout: 20_000 });
+      assert.equal(run.status, 0, `${mode}: ${run.signal ?? ""} ${run.stderr}`);
+    }
+  });
+});
