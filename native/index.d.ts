@@ -83,7 +83,11 @@ export class Engine {
    * Maps the model folder (config.json, tokenizer.json, model.safetensors).
    * Rejects with an Error whose `code` is "MODEL_NOT_FOUND", "MODEL_CORRUPT", "MODEL_UNSUPPORTED" or "OUT_OF_MEMORY".
    */
-  static load(folder: string, options?: LoadOptions, onProgress?: (share: number) => void): Promise<Engine>;
+  static load(
+    folder: string,
+    options?: LoadOptions,
+    onProgress?: (share: number) => void,
+  ): Promise<Engine>;
   readonly info: ModelInfo;
   /** Token ids of `text`. Never special tokens, whatever the text says. */
   encode(text: string): Uint32Array;

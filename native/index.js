@@ -16,7 +16,8 @@ function load() {
   if (place === undefined) {
     const message =
       `The native engine for ${process.platform}-${process.arch} is not at ` +
-      `${places.join(" or ")}. Install the package made for this platform, or build it: node native/build.mjs`;
+      `${places.join(" or ")}. Install the package made for this platform, or build it: ` +
+      "node native/build.mjs";
     throw Object.assign(new Error(message), { code: "MODEL_UNSUPPORTED" });
   }
   try {

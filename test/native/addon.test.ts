@@ -1,4 +1,5 @@
-// The engine through its addon, as the server calls it: node --import tsx --test test/native/addon.test.ts
+// The engine through its addon, as the server calls it:
+// node --import tsx --test test/native/addon.test.ts
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
@@ -72,10 +73,7 @@ suite("engine addon", () => {
     for (const text of ["", "a b\n", "<|fim_middle|>", "naïve 🙂\u0000", "\ud800"]) {
       const tokens = engine.encode(text);
       assert.ok(tokens.every((token) => token >= 5));
-      assert.equal(
-        engine.decode(tokens),
-        text.toWellFormed?.() ?? text.replace("\ud800", "\ufffd"),
-      );
+      assert.equal(engine.decode(tokens), text.replace("\ud800", "\ufffd"));
     }
     assert.equal(engine.decode(new Uint32Array([0, 1, 2, 3, 4, 99_999])), "");
   });

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Tokens by Hugging Face `tokenizers`, for comparing.
 
-make_encodings.py                    writes test/fixtures/native/tiny/tokenizer.json and encodings.json
-make_encodings.py compare [FOLDER]   encodes random texts and this repository's sources with the engine's
-                                     addon and with `tokenizers`; ends with 1 where they differ
+make_encodings.py                    writes tiny/tokenizer.json and encodings.json in test/fixtures/native
+make_encodings.py compare [FOLDER]   encodes random texts and this repository's sources with the addon
+                                     and with `tokenizers`; ends with 1 where they differ
 
 Needs tokenizers; to compare also Node and the addon (node native/build.mjs).
 """
