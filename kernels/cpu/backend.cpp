@@ -1,0 +1,144 @@
+// Choosing a backend, and its small operations: norms, activations, embeddings.
+#include "backend.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "../quant.h"
+#include "features.h"
+
+namespace ringside {
+
+void Cpu::reserve(const Limits& limits) {
+  Limits& l = limits_;
+  l.max_batch = std::max(l.max_batch, limits.max_batch);
+  l.max_cols = std::max({l.max_cols, limits.max_cols, limits.max_hidden});
+  l.max_experts = std::max(l.max_experts, limits.max_experts);
+  l.max_top_k = std::max(l.max_top_k, limits.max_top_k);
+  l.max_hidden = std::max(l.max_hidden, limits.max_hidden);
+  l.max_rows = std::max(l.max_rows, limits.max_rows);
+  inputs_.reserve(l.max_batch, l.max_cols);
+  if (l.max_experts == 0) return;
+  const int places = l.max_batch * l.max_top_k;
+  expert_inputs_.reserve(places, 0);
+  hidden_inputs_.reserve(places, l.max_hidden);
+  gate_.resize(size_t(places) * size_t(l.max_hidden));
+  up_.resize(gate_.size());
+  out_.resize(size_t(places) * size_t(l.max_cols));
+  first_of_.resize(size_t(l.max_experts) + 1);
+  place_.resize(size_t(places));
+  used_.resize(size_t(l.max_experts));
+  probability_.resize(size_t(l.max_batch) * size_t(l.max_experts));
+  selection_.resize(probability_.size());
+}
+
+void Cpu::embed(float* y, const Matrix& w, const Token* tokens, int n) {
+  for (int i = 0; i < n; i++, y += w.cols) {
+    const int64_t at = int64_t(tokens[i]) * w.cols;
+    for (int c = 0; c < w.cols; c++) {
+      switch (w.type) {
+        case Type::f32:
+          y[c] = static_cast<const float*>(w.data)[at + c];
+          break;
+        case Type::f16:
+          y[c] = f16_to_float(static_cast<const uint16_t*>(w.data)[at + c]);
+          break;
+        case Type::bf16:
+          y[c] = bf16_to_float(static_cast<const uint16_t*>(w.data)[at + c]);
+          break;
+        case Type::f8:
+          y[c] = f8_to_float(static_cast<const uint8_t*>(w.data)[at + c]) *
+                 static_cast<const float*>(w.scales)[tokens[i]];
+          break;
+        case Type::int4:
+          y[c] = float(int4_value(static_cast<const uint8_t*>(w.data), at + c)) *
+                 f16_to_float(static_cast<const uint16_t*>(w.scales)[(at + c) / kGroup]);
+          break;
+      }
+    }
+  }
+}
+
+void Cpu::rmsnorm(float* y, const float* x, const float* weight, int n, int dim, float eps) {
+  for (int i = 0; i < n; i++, x += dim, y += dim) {
+    float sum;
+    dot_.scores(&sum, x, x, 0, 1, dim, 1.0f);
+    const float scale = 1.0f / std::sqrt(sum / float(dim) + eps);
+    if (weight == nullptr) {
+      for (int c = 0; c < dim; c++) y[c] = x[c] * scale;
+    } else {
+      for (int c = 0; c < dim; c++) y[c] = x[c] * scale * weight[c];
+    }
+  }
+}
+
+void Cpu::add(float* x, const float* y, int64_t size) {
+  for (int64_t i = 0; i < size; i++) x[i] += y[i];
+}
+
+void Cpu::swiglu(float* gate, const float* up, int64_t size) { dot_.silu(gate, up, size); }
+
+void Cpu::silu(float* x, int64_t size) { dot_.silu(x, nullptr, size); }
+
+void Cpu::norm_rope(float* x, const float* weight, int n, int stride, int n_heads, int head_dim,
+                    int rotary_dim, float theta, float eps, int position) {
+  const int half = rotary_dim / 2;
+  if (rotation_.size() < size_t(rotary_dim)) rotation_.resize(size_t(rotary_dim));
+  float *cosine = rotation_.data(), *sine = cosine + half;
+  for (int i = 0; i < n; i++) {
+    for (int j = 0; j < half; j++) {
+      const float angle = float(position + i) * std::pow(theta, -float(j) / float(half));
+      cosine[j] = std::cos(angle);
+      sine[j] = std::sin(angle);
+    }
+    float* head = x + int64_t(i) * stride;
+    for (int h = 0; h < n_heads; h++, head += head_dim) {
+      if (weight != nullptr) rmsnorm(head, head, weight, 1, head_dim, eps);
+      for (int j = 0; j < half; j++) {
+        const float a = head[j], b = head[j + half];
+        head[j] = a * cosine[j] - b * sine[j];
+        head[j + half] = b * cosine[j] + a * sine[j];
+      }
+    }
+  }
+}
+
+void Cpu::gated_group_norm(float* y, const float* x, const float* gate, const float* weight, int n,
+                           int dim, int groups, float eps) {
+  const int width = dim / groups;
+  for (int i = 0; i < n; i++, y += dim, x += dim, gate += dim) {
+    for (int g = 0; g < groups; g++)
+      rmsnorm(y + g * width, x + g * width, weight + g * width, 1, width, eps);
+    for (int c = 0; c < dim; c++) y[c] /= 1.0f + std::exp(-gate[c]);
+  }
+}
+
+namespace {
+
+// The table of `isa`, or null if this build or processor lacks it.
+const Dot* table_of(std::string_view isa) {
+  if (isa == "avx512") return has_avx512() ? dot_avx512() : nullptr;
+  if (isa == "avx2") return has_avx2() ? dot_avx2() : nullptr;
+  if (isa == "neon") return dot_neon();
+  return nullptr;
+}
+
+}  // namespace
+
+std::vector<std::string> available_backends() {
+  std::vector<std::string> names;
+  for (const char* name : {"avx512", "avx2", "neon"})
+    if (table_of(name) != nullptr) names.emplace_back(name);
+  names.emplace_back("reference");
+  return names;
+}
+
+std::unique_ptr<Backend> make_backend(std::string_view isa, int threads) {
+  if (isa == "auto") return make_backend(available_backends().front(), threads);
+  if (isa == "reference") return make_reference_backend();
+  const Dot* dot = table_of(isa);
+  return dot != nullptr ? std::make_unique<Cpu>(*dot, threads) : nullptr;
+}
+
+}  // namespace ringside

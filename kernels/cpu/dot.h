@@ -1,0 +1,54 @@
+// What one instruction set can do: a table of functions, chosen once. The files dot_* fill it in,
+// each compiled with its own flags, so this header holds nothing that could be emitted into them.
+#pragma once
+
+#include <stdint.h>
+
+namespace ringside {
+
+constexpr int kTile = 4;  // rows of x that share one unpacking of a weight row
+
+// One row of x as the weights of each type want it. Only what the type needs is set.
+struct Activations {
+  const int8_t* q;           // [cols]: in each group of 32, the even columns before the odd ones,
+                             // as packed weights fall apart into low and high halves
+  const float* scales;       // [cols / 32, 8]: the group's scale, eight times
+  const float* corrections;  // [cols / 32, filled up to a multiple of 16]: scale * 8 * sum of q
+  const uint16_t* bf16;      // [cols]
+  const float* f32;          // [cols]
+};
+
+struct Dot {
+  const char* name;
+
+  // out[i * out_stride] = weight row . x[i], for i < count <= kTile.
+  void (*int4)(float* out, int64_t out_stride, const uint8_t* weights, const uint16_t* scales,
+                   const Activations* x, int count, int cols);
+  void (*f8)(float* out, int64_t out_stride, const uint8_t* weights, float scale,
+                 const Activations* x, int count, int cols);
+  void (*bf16)(float* out, int64_t out_stride, const uint16_t* weights, const Activations* x,
+                   int count, int cols);
+  void (*f16)(float* out, int64_t out_stride, const uint16_t* weights, const Activations* x,
+                  int count, int cols);
+  void (*f32)(float* out, int64_t out_stride, const float* weights, const Activations* x,
+                  int count, int cols);
+
+  // Fills q [32], scales [8] and *correction from the group x [32].
+  void (*quantize)(int8_t* q, float* scales, float* correction, const float* x);
+  // scores[j] = scale * q . k_j, for j < count; k_j = k + j * stride.
+  void (*scores)(float* scores, const float* q, const float* k, int64_t stride, int count, int dim,
+                 float scale);
+  // out += sum over j < count of weights[j] * v_j.
+  void (*mix)(float* out, const float* weights, const float* v, int64_t stride, int count, int dim);
+  // x = exp(x - top), returns the sum. Relative error below 2e-7 for x - top in -87 .. 0.
+  float (*exp_sum)(float* x, int count, float top);
+  // x = silu(x) * factor; factor null: 1.
+  void (*silu)(float* x, const float* factor, int64_t count);
+};
+
+// Null where the build is for another processor. Whether the machine has it is asked at run time.
+const Dot* dot_avx2();
+const Dot* dot_avx512();
+const Dot* dot_neon();
+
+}  // namespace ringside

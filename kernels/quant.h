@@ -1,0 +1,56 @@
+// The number formats of weights and activations, in portable C++: one value, or one group, at a time.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "backend.h"
+
+namespace ringside {
+
+// IEEE 754 binary16.
+inline float f16_to_float(uint16_t bits) {
+  const int exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  const float sign = (bits & 0x8000) != 0 ? -1.0f : 1.0f;
+  if (exponent == 31) return fraction != 0 ? NAN : sign * INFINITY;
+  if (exponent == 0) return sign * std::ldexp(float(fraction), -24);
+  return sign * std::ldexp(float(fraction + 1024), exponent - 25);
+}
+
+inline float bf16_to_float(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
+
+// Rounds to the nearest, ties to even.
+inline uint16_t float_to_bf16(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  return uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+// OCP FP8 E4M3 (finite): no infinities, 0x7f and 0xff are NaN.
+inline float f8_to_float(uint8_t bits) {
+  const int exponent = (bits >> 3) & 15, fraction = bits & 7;
+  const float sign = (bits & 0x80) != 0 ? -1.0f : 1.0f;
+  if (exponent == 15 && fraction == 7) return NAN;
+  if (exponent == 0) return sign * std::ldexp(float(fraction), -9);
+  return sign * std::ldexp(float(fraction + 8), exponent - 10);
+}
+
+// Value `i` of packed int4: -8 .. 7. A byte holds two, the first in its low half.
+inline int int4_value(const uint8_t* packed, int64_t i) {
+  return ((packed[i / 2] >> (4 * (i & 1))) & 15) - 8;
+}
+
+// The scale of a group of activations, and the inverse to multiply by: scale 0 for all zeros.
+inline float group_scale(const float* x) {
+  float top = 0.0f;
+  for (int c = 0; c < kGroup; c++) top = std::max(top, std::abs(x[c]));
+  return top / 127.0f;
+}
+
+// Rounds to the nearest, ties to even (the default rounding mode).
+inline int8_t quantize(float x, float inverse_scale) {
+  return int8_t(std::nearbyint(x * inverse_scale));
+}
+
+}  // namespace ringside

@@ -1,0 +1,275 @@
+// The specification: what each operation of a Backend means, in plain loops.
+#include <numeric>
+#include <set>
+
+#include "quant.h"
+
+namespace ringside {
+namespace {
+
+float silu_of(float x) { return x / (1.0f + std::exp(-x)); }
+float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
+
+// The value at row r, column c.
+float weight(const Matrix& w, int r, int c) {
+  const int64_t i = int64_t(r) * w.cols + c;
+  switch (w.type) {
+    case Type::f32:
+      return static_cast<const float*>(w.data)[i];
+    case Type::f16:
+      return f16_to_float(static_cast<const uint16_t*>(w.data)[i]);
+    case Type::bf16:
+      return bf16_to_float(static_cast<const uint16_t*>(w.data)[i]);
+    case Type::f8:
+      return f8_to_float(static_cast<const uint8_t*>(w.data)[i]) *
+             static_cast<const float*>(w.scales)[r];
+    case Type::int4:
+      return float(int4_value(static_cast<const uint8_t*>(w.data), i)) *
+             f16_to_float(static_cast<const uint16_t*>(w.scales)[i / kGroup]);
+  }
+  return 0.0f;
+}
+
+// x as it meets weights of `type`: see enum Type.
+void round_input(float* rounded, const float* x, int cols, Type type) {
+  for (int c = 0; c < cols; c++) {
+    const bool narrow = type == Type::f8 || type == Type::bf16;
+    rounded[c] = narrow ? bf16_to_float(float_to_bf16(x[c])) : x[c];
+  }
+  if (type != Type::int4) return;
+  for (int g = 0; g < cols; g += kGroup) {
+    const float scale = group_scale(x + g);
+    const float inverse = scale == 0.0f ? 0.0f : 1.0f / scale;
+    for (int c = g; c < g + kGroup; c++) rounded[c] = scale * float(quantize(x[c], inverse));
+  }
+}
+
+// The positions that a query at `position` attends to, ascending.
+std::set<int> attended(const KvCache& cache, int position) {
+  std::set<int> positions;
+  const int first = cache.window == 0 ? 0 : std::max(0, position - cache.window + 1);
+  for (int p = first; p <= position; p++) positions.insert(p);
+  for (int hop = 1; cache.window > 0 && hop <= std::min(cache.max_hop, position); hop *= 2) {
+    if (hop >= cache.window) positions.insert(position - hop);
+  }
+  for (int p = 0; p < std::min(cache.sinks, position + 1); p++) positions.insert(p);
+  return positions;
+}
+
+int row_of(const KvCache& cache, int position) {
+  return position < cache.sinks ? cache.slots + position : position % cache.slots;
+}
+
+class Reference final : public Backend {
+ public:
+  std::string_view name() const override { return "reference"; }
+  int threads() const override { return 1; }
+
+  void reserve(const Limits& limits) override {
+    const size_t widest = size_t(std::max({limits.max_cols, limits.max_hidden, limits.max_rows}));
+    input_.resize(std::max(input_.size(), widest));
+    gate_.resize(input_.size());
+    up_.resize(input_.size());
+    out_.resize(input_.size());
+    scores_.resize(std::max(scores_.size(), size_t(std::max(limits.max_context, 4096))));
+    selection_.resize(std::max(selection_.size(), size_t(limits.max_experts)));
+    probability_.resize(selection_.size());
+  }
+
+  void matmul(float* y, const Matrix& w, const float* x, int n) override {
+    for (int i = 0; i < n; i++) {
+      round_input(input_.data(), x + int64_t(i) * w.cols, w.cols, w.type);
+      for (int r = 0; r < w.rows; r++) {
+        float sum = 0.0f;
+        for (int c = 0; c < w.cols; c++) sum += input_[size_t(c)] * weight(w, r, c);
+        y[int64_t(i) * w.rows + r] = sum;
+      }
+    }
+  }
+
+  void embed(float* y, const Matrix& w, const Token* tokens, int n) override {
+    for (int i = 0; i < n; i++)
+      for (int c = 0; c < w.cols; c++) y[int64_t(i) * w.cols + c] = weight(w, tokens[i], c);
+  }
+
+  void rmsnorm(float* y, const float* x, const float* weight, int n, int dim, float eps) override {
+    for (int i = 0; i < n; i++, x += dim, y += dim) {
+      float sum = 0.0f;
+      for (int c = 0; c < dim; c++) sum += x[c] * x[c];
+      const float scale = 1.0f / std::sqrt(sum / float(dim) + eps);
+      for (int c = 0; c < dim; c++) y[c] = x[c] * scale * (weight != nullptr ? weight[c] : 1.0f);
+    }
+  }
+
+  void add(float* x, const float* y, int64_t size) override {
+    for (int64_t i = 0; i < size; i++) x[i] += y[i];
+  }
+
+  void swiglu(float* gate, const float* up, int64_t size) override {
+    for (int64_t i = 0; i < size; i++) gate[i] = silu_of(gate[i]) * up[i];
+  }
+
+  void silu(float* x, int64_t size) override {
+    for (int64_t i = 0; i < size; i++) x[i] = silu_of(x[i]);
+  }
+
+  void norm_rope(float* x, const float* weight, int n, int stride, int n_heads, int head_dim,
+                 int rotary_dim, float theta, float eps, int position) override {
+    const int half = rotary_dim / 2;
+    for (int i = 0; i < n; i++)
+      for (int h = 0; h < n_heads; h++) {
+        float* head = x + int64_t(i) * stride + h * head_dim;
+        if (weight != nullptr) rmsnorm(head, head, weight, 1, head_dim, eps);
+        for (int j = 0; j < half; j++) {
+          const float angle = float(position + i) * std::pow(theta, -float(j) / float(half));
+          const float a = head[j], b = head[j + half];
+          head[j] = a * std::cos(angle) - b * std::sin(angle);
+          head[j + half] = b * std::cos(angle) + a * std::sin(angle);
+        }
+      }
+  }
+
+  void store(const KvCache& cache, const float* k, const float* v, int n, int stride,
+             int position) override {
+    const int64_t width = int64_t(cache.n_kv_heads) * cache.head_dim;
+    for (int p = position; p < position + n; p++, k += stride, v += stride) {
+      std::copy_n(k, width, cache.k + (p % cache.slots) * width);
+      std::copy_n(v, width, cache.v + (p % cache.slots) * width);
+      if (p >= cache.sinks) continue;
+      std::copy_n(k, width, cache.k + (cache.slots + p) * width);
+      std::copy_n(v, width, cache.v + (cache.slots + p) * width);
+    }
+  }
+
+  void attention(float* out, const float* q, const KvCache& cache, int n, int stride, int n_heads,
+                 int position) override {
+    const int dim = cache.head_dim, group = n_heads / cache.n_kv_heads;
+    const int64_t width = int64_t(cache.n_kv_heads) * dim;
+    for (int i = 0; i < n; i++) {
+      const std::set<int> positions = attended(cache, position + i);
+      for (int h = 0; h < n_heads; h++, out += dim) {
+        const float* query = q + int64_t(i) * stride + h * dim;
+        const int64_t head = int64_t(h / group) * dim;
+        float top = -INFINITY, sum = 0.0f;
+        size_t count = 0;
+        for (const int p : positions) {
+          const float* key = cache.k + row_of(cache, p) * width + head;
+          scores_[count] = std::inner_product(query, query + dim, key, 0.0f) / std::sqrt(float(dim));
+          top = std::max(top, scores_[count++]);
+        }
+        for (size_t j = 0; j < count; j++) sum += scores_[j] = std::exp(scores_[j] - top);
+        std::fill_n(out, dim, 0.0f);
+        count = 0;
+        for (const int p : positions) {
+          const float* value = cache.v + row_of(cache, p) * width + head;
+          for (int c = 0; c < dim; c++) out[c] += scores_[count] / sum * value[c];
+          count++;
+        }
+      }
+    }
+  }
+
+  void lightning(float* out, const float* q, const float* k, const float* v,
+                 const LinearState& state, int n, int stride) override {
+    const int dim = state.head_dim;
+    for (int i = 0; i < n; i++, q += stride, k += stride, v += stride) {
+      advance(k, v, state, 1, stride);
+      for (int h = 0; h < state.n_heads; h++, out += dim) {
+        const float* s = state.s + int64_t(h) * dim * dim;
+        for (int c = 0; c < dim; c++) {
+          float sum = 0.0f;
+          for (int a = 0; a < dim; a++) sum += q[h * dim + a] * s[a * dim + c];
+          out[c] = sum / std::sqrt(float(dim));
+        }
+      }
+    }
+  }
+
+  void advance(const float* k, const float* v, const LinearState& state, int n,
+               int stride) override {
+    const int dim = state.head_dim;
+    for (int i = 0; i < n; i++, k += stride, v += stride)
+      for (int h = 0; h < state.n_heads; h++) {
+        const float decay = std::exp(-state.decay[h]);
+        float* s = state.s + int64_t(h) * dim * dim;
+        for (int a = 0; a < dim; a++)
+          for (int c = 0; c < dim; c++)
+            s[a * dim + c] = decay * s[a * dim + c] + k[h * dim + a] * v[h * dim + c];
+      }
+  }
+
+  void gated_group_norm(float* y, const float* x, const float* gate, const float* weight, int n,
+                        int dim, int groups, float eps) override {
+    const int width = dim / groups;
+    for (int i = 0; i < n; i++, y += dim, x += dim, gate += dim) {
+      for (int g = 0; g < groups; g++)
+        rmsnorm(y + g * width, x + g * width, weight + g * width, 1, width, eps);
+      for (int c = 0; c < dim; c++) y[c] *= sigmoid(gate[c]);
+    }
+  }
+
+  void route(int* experts, float* weights, const Router& router, const float* h, int n,
+             const int* features, int n_active, int first_featured) override {
+    for (int i = 0; i < n; i++, h += router.dim) {
+      for (int e = 0; e < router.n_experts; e++) {
+        const float* row = router.w + int64_t(e) * router.dim;
+        float logit = std::inner_product(h, h + router.dim, row, 0.0f);
+        for (int f = 0; router.syntax != nullptr && i >= first_featured && f < n_active; f++)
+          logit += router.syntax[e * router.n_features + features[f]];
+        probability_[size_t(e)] = sigmoid(logit);
+        const float bias = router.bias != nullptr ? router.bias[e] : 0.0f;
+        selection_[size_t(e)] = probability_[size_t(e)] + bias;
+      }
+      if (router.n_group > 1) drop_groups(router);
+      float sum = 1e-20f;
+      for (int j = 0; j < router.top_k; j++) {
+        const auto last = selection_.begin() + router.n_experts;
+        const auto best = std::max_element(selection_.begin(), last);
+        experts[j] = int(best - selection_.begin());
+        weights[j] = probability_[size_t(experts[j])];
+        sum += weights[j];
+        *best = -INFINITY;
+      }
+      for (int j = 0; j < router.top_k; j++) weights[j] *= router.scale / sum;
+      experts += router.top_k;
+      weights += router.top_k;
+    }
+  }
+
+  void experts(float* y, const FeedForward* all, const int* experts, const float* weights,
+               int top_k, const float* x, int n) override {
+    const int dim = all[0].down.rows, hidden = all[0].gate.rows;
+    for (int i = 0; i < n; i++, x += dim, y += dim)
+      for (int j = 0; j < top_k; j++) {
+        const FeedForward& expert = all[experts[i * top_k + j]];
+        matmul(gate_.data(), expert.gate, x, 1);
+        matmul(up_.data(), expert.up, x, 1);
+        swiglu(gate_.data(), up_.data(), hidden);
+        matmul(out_.data(), expert.down, gate_.data(), 1);
+        for (int c = 0; c < dim; c++) y[c] += weights[i * top_k + j] * out_[size_t(c)];
+      }
+  }
+
+ private:
+  // Leaves eligible only the topk_group groups whose two best experts sum highest.
+  void drop_groups(const Router& router) {
+    const int size = router.n_experts / router.n_group;
+    std::vector<std::pair<float, int>> ranked;
+    for (int g = 0; g < router.n_group; g++) {
+      std::vector<float> best(selection_.begin() + g * size, selection_.begin() + (g + 1) * size);
+      std::sort(best.rbegin(), best.rend());
+      ranked.emplace_back(-(best[0] + (size > 1 ? best[1] : 0.0f)), g);
+    }
+    std::sort(ranked.begin(), ranked.end());
+    for (int r = router.topk_group; r < router.n_group; r++)
+      std::fill_n(selection_.begin() + ranked[size_t(r)].second * size, size, -INFINITY);
+  }
+
+  std::vector<float> input_, gate_, up_, out_, scores_, selection_, probability_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_reference_backend() { return std::make_unique<Reference>(); }
+
+}  // namespace ringside
