@@ -117,7 +117,7 @@ Threads::~Threads() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void Threads::share(int parts, Call call, void* body) {
+void Threads::share(int parts, Call call, const void* body) {
   call_ = call;
   body_ = body;
   parts_ = parts;

@@ -32,12 +32,12 @@ class Threads {
       return;
     }
     using Plain = std::remove_reference_t<Body>;
-    share(parts, [](void* b, int part) { (*static_cast<Plain*>(b))(part); }, &body);
+    share(parts, [](const void* b, int part) { (*static_cast<const Plain*>(b))(part); }, &body);
   }
 
  private:
-  using Call = void (*)(void* body, int part);
-  void share(int parts, Call call, void* body);
+  using Call = void (*)(const void* body, int part);
+  void share(int parts, Call call, const void* body);
   void work();
   void take();
 
@@ -49,7 +49,7 @@ class Threads {
   std::atomic<int> busy_{0};
   std::atomic<bool> stop_{false};
   Call call_ = nullptr;
-  void* body_ = nullptr;
+  const void* body_ = nullptr;
   int parts_ = 0;
 };
 
