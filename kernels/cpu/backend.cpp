@@ -19,6 +19,7 @@ void Cpu::reserve(const Limits& limits) {
   l.max_hidden = std::max(l.max_hidden, limits.max_hidden);
   l.max_rows = std::max(l.max_rows, limits.max_rows);
   inputs_.reserve(l.max_batch, l.max_cols);
+  rotation_.resize(std::max(rotation_.size(), size_t(l.max_cols)));
   if (l.max_experts == 0) return;
   const int places = l.max_batch * l.max_top_k;
   expert_inputs_.reserve(places, 0);
