@@ -15,13 +15,13 @@ namespace {
 
 const auto kNoProgress = [](float) {};
 
-// The goldens are float64. Plain weights: what float32 sums lose over six layers; bfloat16 and FP8
-// round activations, where a sum that differs in its last bit may round to the neighbour, 2^-8
-// away; int4 rounds them to 8 bits, where the neighbour is 2^-7 of the group's largest away. The
-// worst seen on the reference backend: see the commit that last changed these.
+// The goldens are float64. Plain weights: what float32 sums lose over six layers, 3.6e-6 at worst.
+// bfloat16, FP8 and int4 round activations, where a sum that differs in its last bit rounds to the
+// neighbour, and then a token near a tie takes another expert, which later positions still
+// see: 3.1e-2 at worst (bfloat16, AVX), 1.1e-2 on the reference. An operation that is wrong shows
+// as 1.
 double tolerance(const std::string& formats) {
-  if (formats == "mixed") return 3e-2;
-  return formats == "bf16" ? 1e-2 : 1e-4;
+  return formats == "mixed" || formats == "bf16" ? 6e-2 : 1e-4;
 }
 
 struct Golden {
