@@ -16,10 +16,10 @@ after(() => rmSync(scratch, { recursive: true }));
 const load = (options?: Native.LoadOptions) => native.Engine.load(tiny, options);
 const text = "def check(value):\n    return value + 12\n";
 
-/** A sampled generation far longer than a test waits for. */
+/** Greedy, which never ends by itself here: about a thousand tokens, until the context is full. */
 function generateLong(engine: Native.Engine, onText?: (text: string) => void) {
   const tokens = engine.encode(text);
-  return engine.generate({ tokens, maxTokens: 100_000, temperature: 3 }, onText);
+  return engine.generate({ tokens, maxTokens: 100_000 }, onText);
 }
 
 async function checkLoadFails(folder: string, code: string, message: RegExp) {
@@ -114,20 +114,13 @@ suite("engine addon", () => {
 
   test("cancels what runs and what waits", async () => {
     const engine = await load();
-    const running = generateLong(engine);
+    const running = generateLong(engine, () => running.cancel());
     const waiting = generateLong(engine);
     waiting.cancel();
-    setTimeout(running.cancel, 20);
     assert.equal((await running.done).stop, "cancelled");
     const { stop, generatedTokens } = await waiting.done;
     assert.deepEqual({ stop, generatedTokens }, { stop: "cancelled", generatedTokens: 0 });
     running.cancel(); // once more, after the end
-  });
-
-  test("a cancel from onText ends the generation", async () => {
-    const engine = await load();
-    const generation = generateLong(engine, () => generation.cancel());
-    assert.equal((await generation.done).stop, "cancelled");
   });
 
   test("rejects bad requests with a code, and goes on", async () => {
