@@ -16,10 +16,10 @@ after(() => rmSync(scratch, { recursive: true }));
 const load = (options?: Native.LoadOptions) => native.Engine.load(tiny, options);
 const text = "def check(value):\n    return value + 12\n";
 
-/** Greedy, which never ends by itself here: about a thousand tokens, until the context is full. */
-function generateLong(engine: Native.Engine, onText?: (text: string) => void) {
-  const tokens = engine.encode(text);
-  return engine.generate({ tokens, maxTokens: 100_000 }, onText);
+/** Reads a thousand tokens first, which takes far longer than the cancel that a test sends. */
+function generateLong(engine: Native.Engine) {
+  const tokens = engine.encode(text.repeat(80)).subarray(0, 1000);
+  return engine.generate({ tokens, maxTokens: 20 });
 }
 
 async function checkLoadFails(folder: string, code: string, message: RegExp) {
@@ -114,10 +114,14 @@ suite("engine addon", () => {
 
   test("cancels what runs and what waits", async () => {
     const engine = await load();
-    const running = generateLong(engine, () => running.cancel());
+    const running = generateLong(engine);
     const waiting = generateLong(engine);
     waiting.cancel();
-    assert.equal((await running.done).stop, "cancelled");
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    running.cancel();
+    const ended = await running.done;
+    assert.equal(ended.stop, "cancelled");
+    assert.ok(ended.readTokens < 1000);
     const { stop, generatedTokens } = await waiting.done;
     assert.deepEqual({ stop, generatedTokens }, { stop: "cancelled", generatedTokens: 0 });
     running.cancel(); // once more, after the end
