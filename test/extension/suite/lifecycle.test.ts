@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import * as vscode from "vscode";
+import {
+  accept,
+  api,
+  nothingToAccept,
+  open,
+  ready,
+  shownAfter,
+  trigger,
+  type,
+  until,
+} from "./editor";
+
+const source = "function twice(value: number): number {\n  |\n}\n";
+
+/** Process ids of the completion server, found as an operator would. */
+function serverPids(): number[] {
+  if (process.platform === "linux") {
+    const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+    return pids.filter(isServer).map(Number);
+  }
+  const listed = execFileSync("ps", ["-axo", "pid=,command="], { encoding: "utf8" }).split("\n");
+  return listed.filter((row) => row.includes(serverScript)).map((row) => Number.parseInt(row, 10));
+}
+
+const serverScript = "dist/server.js";
+
+function isServer(pid: string): boolean {
+  try {
+    readlinkSync(`/proc/${pid}/exe`); // gone, or another user's, if this throws
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(serverScript);
+  } catch {
+    return false;
+  }
+}
+
+suite("the extension and its server", () => {
+  suiteSetup(ready);
+  teardown(() => vscode.commands.executeCommand("workbench.action.closeAllEditors"));
+
+  test("the status names the model and the device", async () => {
+    const { status, statusText } = await api();
+    assert.ok(status.kind === "ready");
+    assert.match(status.device, /^CPU \(\w+, \d+ threads?\)$/);
+    assert.match(statusText, /Ringside/);
+  });
+
+  test("a server that is killed comes back and completes", async () => {
+    const before = serverPids();
+    assert.ok(before.length > 0, "no server process found");
+    for (const pid of before) process.kill(pid, "SIGKILL");
+    const ringside = await api();
+    await until("another server to be ready", () => {
+      const again = serverPids().some((pid) => !before.includes(pid));
+      return again && ringside.status.kind === "ready" ? true : null;
+    });
+    const editor = await open("ts", source);
+    await type("return ");
+    const inserted = await accept(editor, "editor.action.inlineSuggest.commit");
+    assert.notEqual(inserted.trim(), "");
+  });
+
+  test("the restart command brings a new server", async () => {
+    const before = serverPids();
+    await vscode.commands.executeCommand("ringside.restart");
+    await until("another server", () => {
+      const pids = serverPids();
+      return pids.length > 0 && pids.every((pid) => !before.includes(pid)) ? true : null;
+    });
+    await ready();
+  });
+
+  test("toggling turns proposals off and on", async () => {
+    const ringside = await api();
+    await vscode.commands.executeCommand("ringside.toggle");
+    const editor = await open("ts", source);
+    await type("return ");
+    await trigger();
+    assert.ok(await nothingToAccept(editor, 1500));
+    assert.match(ringside.statusText, /circle-slash/);
+    await vscode.commands.executeCommand("ringside.toggle");
+    assert.notEqual(await shownAfter("ts", source, "return "), "");
+  });
+
+  test("toggling a language writes it to the setting, and takes it out again", async () => {
+    await open("ts", source);
+    const disabled = () =>
+      vscode.workspace.getConfiguration("ringside").get<string[]>("disabledLanguages")!;
+    await vscode.commands.executeCommand("ringside.toggleLanguage");
+    assert.ok(disabled().includes("typescript"));
+    await vscode.commands.executeCommand("ringside.toggleLanguage");
+    assert.ok(!disabled().includes("typescript"));
+  });
+
+  test("a model that is not there shows in the status, and the next one that is works", async () => {
+    const settings = vscode.workspace.getConfiguration("ringside");
+    const ringside = await api();
+    await settings.update("model", "/nowhere/model", vscode.ConfigurationTarget.Global);
+    try {
+      const failed = await until("the failure", () =>
+        ringside.status.kind === "failed" ? ringside.status : null,
+      );
+      assert.equal(failed.code, "MODEL_NOT_FOUND");
+      assert.match(failed.message, /\/nowhere\/model/);
+      const editor = await open("ts", source);
+      await trigger();
+      assert.ok(await nothingToAccept(editor, 1000));
+    } finally {
+      await settings.update("model", undefined, vscode.ConfigurationTarget.Global);
+    }
+    await ready();
+  });
+});
