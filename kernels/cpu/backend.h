@@ -71,6 +71,7 @@ class Cpu final : public Backend {
  private:
   void multiply(float* y, const Matrix& w, const Activations* x, int n, int first_row, int end_row);
   void run(int64_t work, int parts, auto body);
+  void prepare_for(const FeedForward* all, int used, const float* x, int n, int cols);
   void run_expert(const FeedForward& expert, int first, int count);
 
   const Dot& dot_;

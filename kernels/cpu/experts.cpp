@@ -80,11 +80,18 @@ void Cpu::run_expert(const FeedForward& expert, int first, int count) {
   multiply(out_.data() + int64_t(first) * dim, expert.down, hidden_inputs_.row(first), count, 0, dim);
 }
 
+// Prepares x for every type that the first `used` experts of used_ have: they may differ.
+void Cpu::prepare_for(const FeedForward* all, int used, const float* x, int n, int cols) {
+  for (const Type type : {Type::int4, Type::f8, Type::bf16, Type::f16, Type::f32}) {
+    const auto has = [&](int e) { return all[e].gate.type == type || all[e].up.type == type; };
+    if (std::any_of(used_.begin(), used_.begin() + used, has))
+      inputs_.prepare(dot_, threads_, x, n, cols, type);
+  }
+}
+
 void Cpu::experts(float* y, const FeedForward* all, const int* experts, const float* weights,
                   int top_k, const float* x, int n) {
   const int dim = all[0].down.rows, hidden = all[0].gate.rows, places = n * top_k;
-  const Type type = all[0].gate.type;
-  inputs_.prepare(dot_, threads_, x, n, dim, type);
 
   // Counting sort: the places of an expert's tokens lie together, in the order of the tokens.
   std::fill(first_of_.begin(), first_of_.end(), 0);
@@ -98,6 +105,7 @@ void Cpu::experts(float* y, const FeedForward* all, const int* experts, const fl
     if (first_of_[size_t(e) + 1] > 0) used_[size_t(used++)] = e;
     first_of_[size_t(e) + 1] += first_of_[size_t(e)];
   }
+  prepare_for(all, used, x, n, dim);
   for (int p = 0; p < places; p++) {
     const int place = first_of_[size_t(experts[p])]++;
     place_[size_t(p)] = place;
