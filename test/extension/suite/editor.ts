@@ -95,15 +95,6 @@ export async function trigger(): Promise<void> {
   await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
 }
 
-/** Waits until ghost text is there: accepts a word of it, and takes that back. */
-export async function shows(editor: vscode.TextEditor): Promise<void> {
-  const before = editor.document.getText();
-  await accept(editor, "editor.action.inlineSuggest.acceptNextWord");
-  await vscode.commands.executeCommand("undo");
-  await until("the text as it was", () => (editor.document.getText() === before ? true : null));
-  await trigger();
-}
-
 /** Leaves the editor alone for long enough to show what it has asked for. */
 export function settle(): Promise<void> {
   return new Promise((done) => setTimeout(done, 1000));
