@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import fnmatch
 import gzip
 import hashlib
 import importlib.metadata
@@ -95,6 +96,22 @@ def python_stdlib(_name: str) -> tuple[str, list[tuple[str, pathlib.Path]]]:
     return stated, [(str(f.relative_to(folder)), f) for f in found]
 
 
+def refused_files(copyright_text: str) -> list[str]:
+    """Patterns of the files that a Debian copyright file puts under a licence that isn't allowed.
+
+    Its paths are the source's: the installed file is also looked for without the first folder.
+    """
+    patterns = []
+    for part in re.split(r"\n\s*\n", copyright_text):
+        files = re.search(r"^Files:\s*(.*?)(?=^\S)", part, re.MULTILINE | re.DOTALL)
+        stated = re.search(r"^License:[ \t]*(.+)$", part, re.MULTILINE)
+        if files and stated and licence_of(stated.group(1)) is None:
+            for path in files.group(1).split():
+                inner = path.removeprefix("./").partition("/")[2]
+                patterns += [f"*/{path}"] + ([f"*/{inner}"] if "/" in inner else [])
+    return patterns
+
+
 def debian_package(name: str) -> tuple[str, list[tuple[str, pathlib.Path]]]:
     listed = subprocess.run(["dpkg", "-L", name], capture_output=True, text=True, check=True)
     paths = [pathlib.Path(line) for line in listed.stdout.splitlines()]
@@ -103,9 +120,11 @@ def debian_package(name: str) -> tuple[str, list[tuple[str, pathlib.Path]]]:
     # Machine-readable: the licence of "Files: *" is the package's own.
     whole = re.search(r"^Files:\s*\*\s*$(.*?)^\s*$", text, re.MULTILINE | re.DOTALL)
     stated = re.search(r"^License:\s*(.+)$", whole.group(1) if whole else text, re.MULTILINE)
+    refused = refused_files(text)
     files = []
     for path in paths:
-        if path.is_file() and not path.is_symlink():
+        of_another_licence = any(fnmatch.fnmatch(path, pattern) for pattern in refused)
+        if path.is_file() and not path.is_symlink() and not of_another_licence:
             short = re.sub(
                 r"^/usr/(lib|share)/(python3/dist-packages/|go-[\d.]+/src/)?", "", str(path)
             )
@@ -205,8 +224,8 @@ class Decontamination:
 
 
 def package_files(entry: dict, roots: list[pathlib.Path]) -> tuple[str, list]:
-    """(licence, files) of a manifest's entry. Raises ValueError where the metadata does not allow
-    it."""
+    """(licence, files) of a manifest's entry. Raises ValueError where its metadata names a licence
+    that is not allowed, or another than the manifest."""
     find = {
         "npm": lambda n: npm_package(n, roots),
         "pip": pip_package,
@@ -217,6 +236,8 @@ def package_files(entry: dict, roots: list[pathlib.Path]) -> tuple[str, list]:
     licence = licence_of(stated)
     if licence is None:
         raise ValueError(f"{entry['name']} states the licence {stated.strip()[:80]!r}")
+    if licence != entry["licence"]:
+        raise ValueError(f"{entry['name']} is {licence}, the manifest says {entry['licence']}")
     return licence, files
 
 

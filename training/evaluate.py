@@ -1,8 +1,8 @@
 """What a model is worth on files of packages that nothing was trained on.
 
 Bits per byte, each file alone, beside `xz -9e` of the file and an order-5 model of bytes
-(ngram.py); the loss on held-out middles with and without the syntax features; what quantization
-cost. `--json` prints one JSON object as the last line.
+(ngram.py); the loss on held-out middles with the syntax features and with them withheld; what
+quantization cost. `--json` prints one JSON object as the last line.
 """
 
 from __future__ import annotations
@@ -95,21 +95,41 @@ def score_files(model: Ringside, encoder: Encoder, files: list[dict]) -> tuple[l
     return bits, right / total
 
 
-def score_middles(model: Ringside, shard: dict, rows: int, gate: bool) -> tuple[float, float]:
-    """Mean nats a token, and the share guessed right, on the middles of the shard's first rows."""
+def score_rows(model: Ringside, shard: dict, rows: int, gate: bool) -> dict[str, np.ndarray]:
+    """On the shard's first rows: `middles` [n, 3], nats, tokens and tokens guessed right of each
+    middle; `text` [rows], mean nats a token of each whole row."""
     places = shard["places"][shard["places"][:, 0] < rows]
     features = torch.from_numpy(shard["features"].astype(np.float32))
-    nats_sum, right, total = 0.0, 0, 0
+    middles, text = [], []
     for start in range(0, rows, BATCH):
         some = slice(start, min(rows, start + BATCH))
         tokens = torch.from_numpy(shard["tokens"][some].astype(np.int64))
         set_of = torch.from_numpy(shard["set_of"][some].astype(np.int64))
         nats, hits = score(model, tokens, features, set_of if gate else torch.zeros_like(set_of))
+        text += nats.mean(-1).tolist()
         for row, first, end in places[(places[:, 0] >= start) & (places[:, 0] < some.stop)]:
             part = slice(first, end - 1)
-            nats_sum += float(nats[row - start, part].sum())
-            right, total = right + int(hits[row - start, part].sum()), total + end - 1 - first
-    return nats_sum / total, right / int(total)
+            sums = float(nats[row - start, part].sum()), int(hits[row - start, part].sum())
+            middles.append((sums[0], end - 1 - first, sums[1]))
+    return {"middles": np.array(middles, dtype=float), "text": np.array(text)}
+
+
+def of_middles(scored: dict[str, np.ndarray]) -> dict[str, float]:
+    nats, tokens, right = scored["middles"].sum(0)
+    return {"natsPerToken": nats / tokens, "tokenAccuracy": right / tokens}
+
+
+def difference(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    """Of the losses of b and a, [mean, standard error] in nats a token: over middles, over rows."""
+    tokens = a["middles"][:, 1]
+    middles = b["middles"][:, 0] - a["middles"][:, 0]
+    mean = middles.sum() / tokens.sum()
+    error = np.sqrt(((middles - mean * tokens) ** 2).sum()) / tokens.sum()
+    text = b["text"] - a["text"]
+    return {
+        "middles": [float(mean), float(error)],
+        "text": [float(text.mean()), float(text.std() / len(text) ** 0.5)],
+    }
 
 
 def baselines(
@@ -167,9 +187,11 @@ def evaluate(arguments: argparse.Namespace) -> dict:
     if arguments.middles:
         shard = dict(np.load(arguments.middles))
         rows = min(arguments.rows, len(shard["tokens"]))
-        for name, gate in (("middles", True), ("middlesWithoutFeatures", False)):
-            nats, right = score_middles(model, shard, rows, gate)
-            result[name] = {"natsPerToken": nats, "tokenAccuracy": right}
+        with_features = score_rows(model, shard, rows, gate=True)
+        without = score_rows(model, shard, rows, gate=False)
+        result["middles"] = of_middles(with_features)
+        result["middlesWithoutFeatures"] = of_middles(without)
+        result["featuresGain"] = difference(with_features, without)["middles"]
     return result
 
 

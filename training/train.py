@@ -204,12 +204,12 @@ def train(arguments: argparse.Namespace) -> None:
         step, spent, formats = state["step"], state["spent"], state["formats"]
     if formats is not None:
         apply_plan(model, formats)
-    print(json.dumps(model.counts() | {"device": device, "rows": len(data.where)}), flush=True)
+    counts = model.counts() | {"device": device, "rows": len(data.where)}
+    (arguments.out / "counts.json").write_text(json.dumps(counts))
+    print(json.dumps(counts), flush=True)
     log = open(arguments.out / "log.jsonl", "a")
-    total = arguments.minutes * 60
     began = saved_at = time.monotonic() - spent
-    while (spent := time.monotonic() - began) < total:
-        share = spent / total
+    while (share := share_done(arguments, step, spent := time.monotonic() - began)) < 1:
         if formats is None and share > 1 - QUANTIZED_SHARE and not arguments.unquantized:
             formats = make_plan(model, data, step, arguments.batch, device)
             apply_plan(model, formats)
@@ -237,9 +237,12 @@ def train(arguments: argparse.Namespace) -> None:
         if time.monotonic() - saved_at > SAVE_SECONDS:
             save_state(checkpoint, model, all_optimizers, step, time.monotonic() - began, formats)
             saved_at = time.monotonic()
-        if arguments.steps and step >= arguments.steps:
-            break
     save_state(checkpoint, model, all_optimizers, step, spent, formats)
+
+
+def share_done(arguments: argparse.Namespace, step: int, spent: float) -> float:
+    """By the clock; by the number of steps where one is given, so that runs can be compared."""
+    return step / arguments.steps if arguments.steps else spent / (arguments.minutes * 60)
 
 
 def save_state(path, model, all_optimizers, step, spent, formats) -> None:
@@ -257,9 +260,9 @@ if __name__ == "__main__":
     parser.add_argument("--config", type=pathlib.Path, required=True)
     parser.add_argument("--data", type=pathlib.Path, nargs="+", required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=4, help="rows a step")
-    parser.add_argument("--steps", type=int, default=0, help="end after so many, whatever the time")
+    parser.add_argument("--steps", type=int, default=0, help="so many, whatever the time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--changes", default="{}", help="JSON: other values for keys of the config")
     parser.add_argument("--no-gate", action="store_true", help="train without the syntax features")

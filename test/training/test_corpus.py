@@ -13,7 +13,15 @@ import unittest
 import support  # noqa: F401
 
 # isort: split
-from corpus import Decontamination, NearDuplicates, documents, licence_of, readable
+from corpus import (
+    Decontamination,
+    NearDuplicates,
+    documents,
+    licence_of,
+    package_files,
+    readable,
+    refused_files,
+)
 
 PROBLEM = {
     "task_id": "Test/0",
@@ -27,6 +35,23 @@ PROBLEM = {
     return [value for value in result if value != -1]
 """,
 }
+
+COPYRIGHT = """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+
+Files: *
+Copyright: 2001 A
+License: Apache-2.0
+
+Files: package/stem/porter.py
+ package/lazy.py
+Copyright: 2002 B
+License: GPL-2-with-exception
+ Some text.
+
+Files: package/other.py
+Copyright: 2003 C
+License: Expat
+"""
 
 UNRELATED = '''"""Reads settings."""
 import json
@@ -95,6 +120,24 @@ class Corpus(unittest.TestCase):
             ("MPL-2.0", None), ("All rights reserved", None), ("", None),
         ):  # fmt: skip
             self.assertEqual(licence_of(stated), expected, stated)
+
+    def test_a_package_whose_metadata_disagrees_is_refused(self):
+        with tempfile.TemporaryDirectory() as name:
+            root = pathlib.Path(name)
+            (root / "p").mkdir()
+            entry = {"name": "p", "source": "npm", "licence": "MIT"}
+            for stated, refused in (("MIT", False), ("ISC", True), ("GPL-3.0", True)):
+                (root / "p" / "package.json").write_text(json.dumps({"license": stated}))
+                if refused:
+                    self.assertRaises(ValueError, package_files, entry, [root])
+                else:
+                    self.assertEqual(package_files(entry, [root])[0], "MIT")
+
+    def test_files_under_a_licence_of_their_own_are_refused_by_it(self):
+        refused = refused_files(COPYRIGHT)
+        self.assertIn("*/package/stem/porter.py", refused)
+        self.assertIn("*/stem/porter.py", refused)
+        self.assertFalse([pattern for pattern in refused if "other" in pattern or "/*" == pattern])
 
     def test_near_copies_are_dropped(self):
         near = NearDuplicates()
