@@ -27,6 +27,7 @@ export function silentBecause({ suffix }: Pick<Cursor, "suffix">): string | null
  */
 export function finish(text: string, cursor: Cursor): string {
   let result = wantsSingleLine(cursor) ? firstLineWithText(text) : text;
+  result = cutLoop(result);
   result = dropRepeatedLines(result, cursor);
   result = dropUnbalancedClosers(result, cursor);
   result = dropLineEndOverlap(result, cursor);
@@ -37,13 +38,15 @@ export function finish(text: string, cursor: Cursor): string {
 /**
  * What to keep of `text` once it is enough, or null while the model should go on. Enough is a line
  * where one is wanted; else a whole statement or block (`isWhole` asks the syntax, at line ends
- * only), an empty line, a line indented less than the cursor's, or one that the file says next.
+ * only), an empty line, a line indented less than the cursor's, one that the file says next, or a
+ * loop.
  */
 export function wholePart(
   text: string,
   cursor: Cursor,
   isWhole: (text: string) => boolean,
 ): string | null {
+  if (LOOP.test(text)) return text;
   const lines = text.split("\n");
   if (lines.length < 2) return null;
   const last = lines.at(-1)!;
@@ -57,6 +60,14 @@ export function wholePart(
   const indent = indentOf(lastLine(cursor.prefix));
   if (indentOf(last) < indent) return closesBlock(last) ? null : written;
   return indentOf(last) === indent && !closesBlock(last) && isWhole(written) ? written : null;
+}
+
+const LOOP = /(\S[^\n]{1,15}?)\1{5,}/; // the same two to sixteen characters, six times over
+
+/** Keeps one turn of what a model goes round in. */
+function cutLoop(text: string): string {
+  const loop = LOOP.exec(text);
+  return loop === null ? text : text.slice(0, loop.index + loop[1]!.length);
 }
 
 /** Whether `line` starts by closing or going on with what came before: `}`, `else`, `except`... */

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Tokens by Hugging Face `tokenizers`, for comparing.
 
-make_encodings.py                    writes tiny/tokenizer.json and encodings.json in test/fixtures/native
-make_encodings.py compare [FOLDER]   encodes random texts and this repository's sources with the addon
+make_encodings.py                    writes tiny/tokenizer.json and encodings.json of the fixtures
+make_encodings.py compare [FOLDER]   encodes random texts and these sources with the addon
                                      and with `tokenizers`; ends with 1 where they differ
 
 Needs tokenizers; to compare also Node and the addon (node native/build.mjs).

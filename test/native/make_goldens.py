@@ -327,7 +327,8 @@ class Model:
                 eligible[g] = groups[g]
             chosen = np.argsort(-eligible.ravel())[: c["num_experts_per_tok"]]
             weights = scores[t, chosen] / (scores[t, chosen].sum() + 1e-20)
-            for e, weight in zip(chosen, weights * c["routed_scaling_factor"]):
+            scaled = weights * c["routed_scaling_factor"]
+            for e, weight in zip(chosen, scaled, strict=True):
                 out[t] += weight * self.ffn(x[t : t + 1], layer["experts"][e])[0]
         return out
 

@@ -95,11 +95,6 @@ export async function trigger(): Promise<void> {
   await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
 }
 
-/** Leaves the editor alone for long enough to show what it has asked for. */
-export function settle(): Promise<void> {
-  return new Promise((done) => setTimeout(done, 1000));
-}
-
 /** Whether running `command` for `ms` leaves the text alone: no ghost text is there to accept. */
 export async function nothingToAccept(editor: vscode.TextEditor, ms: number): Promise<boolean> {
   const before = editor.document.getText();

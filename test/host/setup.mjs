@@ -1,0 +1,74 @@
+// What a fresh clone needs before anything runs: packages, the bundles, the engine.
+// Plain Node: nothing is installed yet.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+
+// What the tests need besides Node, a C++ compiler and CMake, by the file that says it is there.
+const debian = {
+  "/usr/include/doctest/doctest.h": "doctest-dev",
+  "/usr/bin/qemu-aarch64": "qemu-user",
+  "/usr/bin/aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu",
+  "/usr/bin/clang++": "clang",
+  "/usr/bin/clang-format": "clang-format",
+  "/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a": "libclang-rt-14-dev",
+  "/usr/bin/chromium": "chromium",
+};
+
+function run(command, ...args) {
+  const options = { cwd: root, stdio: ["ignore", "inherit", "inherit"] };
+  const { status, error } = spawnSync(command, args, options);
+  if (status === 0) return;
+  const why = error?.message ?? `it ended with ${status}`;
+  console.error(`\n${[command, ...args].join(" ")} did not work: ${why}.`);
+  process.exit(1);
+}
+
+function npm(...args) {
+  const cli = process.env.npm_execpath;
+  if (cli?.endsWith(".js")) run(process.execPath, cli, ...args);
+  else run(process.platform === "win32" ? "npm.cmd" : "npm", ...args);
+}
+
+/** Installs what is missing and builds. Ends the process, saying why, if something can't be had. */
+export function setUp({ forTests = false } = {}) {
+  if (Number(process.versions.node.split(".")[0]) < 20) {
+    console.error(`Ringside needs Node 20 or newer; this is ${process.version}.`);
+    process.exit(1);
+  }
+  installPackages();
+  if (forTests) installTools();
+  run(process.execPath, join("extension", "build.mjs"));
+  run(process.execPath, join("native", "build.mjs"));
+}
+
+function installPackages() {
+  const lock = readFileSync(join(root, "package-lock.json"), "utf8");
+  const mark = join(root, "node_modules", ".ringside-installed");
+  if (existsSync(mark) && readFileSync(mark, "utf8") === lock) return;
+  npm("ci", "--no-audit", "--no-fund", "--loglevel=error");
+  // Some tree-sitter bindings are built for a newer C++ library than this system's.
+  const loads = spawnSync(process.execPath, ["-e", 'require("tree-sitter")'], { cwd: root });
+  if (loads.status !== 0) npm("rebuild", "tree-sitter", "--build-from-source");
+  writeFileSync(mark, lock);
+}
+
+function installTools() {
+  if (!existsSync("/usr/bin/apt-get")) return; // elsewhere the lanes say what they miss
+  const missing = Object.entries(debian).filter(([file]) => !existsSync(file));
+  if (missing.length === 0) return;
+  const packages = missing.map(([, name]) => name);
+  const root = process.getuid?.() === 0 ? [] : ["sudo"];
+  const [command, ...args] = [...root, "apt-get"];
+  console.log(`Installing ${packages.join(", ")}...`);
+  const quiet = { stdio: ["ignore", "ignore", "inherit"] };
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  spawnSync(command, [...args, "update", "-q"], { ...quiet, env });
+  const install = ["install", "-y", "-q", "--no-install-recommends", ...packages];
+  const { status } = spawnSync(command, [...args, ...install], { ...quiet, env });
+  if (status !== 0) console.error(`Install these yourself: ${packages.join(" ")}`);
+}

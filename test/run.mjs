@@ -1,0 +1,130 @@
+// Everything that must pass: npm test. Installs, builds, then runs each lane; the last line counts.
+// Plain Node: it runs before anything is installed.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { setUp } from "./host/setup.mjs";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const onLinux = process.platform === "linux";
+const node = process.execPath;
+const fuzzSeconds = process.env.RINGSIDE_FUZZ_SECONDS ?? "20"; // for each of three targets
+
+function run(command, args, options = {}) {
+  const { status, stdout } = spawnSync(command, args, {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+    maxBuffer: 1 << 28,
+    ...options,
+  });
+  return { ok: status === 0, output: stdout ?? "" };
+}
+
+function cmake(source, build, ...options) {
+  const configured = run("cmake", [
+    "-S",
+    source,
+    "-B",
+    build,
+    "-DCMAKE_BUILD_TYPE=Release",
+    ...options,
+  ]);
+  if (!configured.ok) return configured;
+  return run("cmake", ["--build", build, "--parallel", "2"]);
+}
+
+/** Builds a doctest program and runs it; its summary counts. */
+function doctest(source, build, program, { runner = [], options = [] } = {}) {
+  const built = cmake(source, build, ...options);
+  if (!built.ok) return { ...built, passed: 0, failed: 1 };
+  const [command, ...args] = [...runner, join(root, build, program)];
+  const { ok, output } = run(command, args);
+  const counts = /test cases:\s+\d+ \|\s+(\d+) passed \|\s+(\d+) failed/.exec(output);
+  return { ok, output, ...countsOf(counts, ok) };
+}
+
+function countsOf(match, ok) {
+  if (match === null) return { passed: 0, failed: 1 };
+  const [passed, failed] = [Number(match[1]), Number(match[2])];
+  return { passed, failed: failed === 0 && !ok ? 1 : failed };
+}
+
+/** A lane that prints "N passed, M failed" at its end. */
+function script(...args) {
+  const { ok, output } = run(node, args);
+  return { ok, output, ...countsOf(/(\d+) passed, (\d+) failed\s*$/.exec(output), ok) };
+}
+
+/** A lane that either ends well or does not. */
+function whole(command, args) {
+  const { ok, output } = run(command, args);
+  return { ok, output, passed: Number(ok), failed: Number(!ok) };
+}
+
+function unitTests() {
+  const { ok, output } = run(node, [
+    "--import",
+    "tsx",
+    "--test",
+    "--test-reporter=tap",
+    ...testFiles(),
+  ]);
+  const passed = /^# pass (\d+)/m.exec(output);
+  const failed = /^# fail (\d+)/m.exec(output);
+  const counts = passed && failed ? [null, passed[1], failed[1]] : null;
+  return { ok, output: failuresOf(output), ...countsOf(counts, ok) };
+}
+
+function testFiles() {
+  const folders = ["architecture", "server", "extension", "native", "training"];
+  return folders.flatMap((folder) => {
+    const path = join(root, "test", folder);
+    const names = existsSync(path) ? readdirSync(path) : [];
+    return names.filter((name) => name.endsWith(".test.ts")).map((name) => join(path, name));
+  });
+}
+
+function failuresOf(tap) {
+  const blocks = tap.split(/^(?=\s*(?:not )?ok )/m);
+  return blocks.filter((block) => block.trimStart().startsWith("not ok")).join("");
+}
+
+const lanes = [
+  ["types and format", () => whole(node, ["test/check.mjs"])],
+  ["unit and property tests", unitTests],
+  ["kernels", () => doctest("test/kernels", "build/kernels", "kernels_test")],
+  [
+    "kernels on NEON (qemu)",
+    () =>
+      doctest("test/kernels", "build/kernels-aarch64", "kernels_test", {
+        options: [`-DCMAKE_TOOLCHAIN_FILE=${join(root, "test/kernels/aarch64.cmake")}`],
+        runner: ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"],
+      }),
+    onLinux && process.arch === "x64",
+  ],
+  ["engine", () => doctest("test/native", "build/native-tests", "native_tests")],
+  ["fuzz", () => whole(node, ["test/fuzz/run.mjs", fuzzSeconds]), onLinux],
+  ["extension in VS Code", () => script("test/host/run.mjs")],
+  ["editor with real keys", () => script("test/host/ui.mjs")],
+];
+
+setUp({ forTests: true });
+let passed = 0;
+let failed = 0;
+const only = process.argv.slice(2);
+for (const [name, lane, applies = true] of lanes) {
+  if (!applies || (only.length > 0 && !only.some((part) => name.includes(part)))) continue;
+  const start = Date.now();
+  const result = lane();
+  const seconds = Math.round((Date.now() - start) / 1000);
+  if (result.failed > 0) console.log(result.output.slice(-20_000));
+  console.log(`${name}: ${result.passed} passed, ${result.failed} failed (${seconds} s)`);
+  passed += result.passed;
+  failed += result.failed;
+}
+if (!existsSync(join(root, "models", "ringside-small", "model.safetensors"))) failed++;
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
