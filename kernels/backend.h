@@ -1,8 +1,9 @@
 // The numbers: everything the engine asks of a processor, one virtual call an operation.
 //
-// A Backend owns no model and no sequence. It computes on plain float arrays (activations, row-major
-// [n, dim]), on Matrices (weights, in place in the mapped file), and on the two kinds of memory that a
-// sequence keeps: a KvCache (ring or full attention) and a LinearState (lightning attention).
+// A Backend owns no model and no sequence. It computes on plain float arrays (activations,
+// row-major [n, dim]), on Matrices (weights, in place in the mapped file), and on the two kinds of
+// memory that a sequence keeps: a KvCache (ring or full attention) and a LinearState (lightning
+// attention).
 //
 // The reference backend (reference.cpp) is the specification: plain loops, read it to know what an
 // operation means. Every other backend is compared with it over types and odd shapes.
@@ -26,7 +27,8 @@ using Token = int32_t;
 //   f16, f32 -> x in float
 enum class Type : uint8_t { f32, f16, bf16, f8, int4 };
 
-constexpr int kGroup = 32;  // columns that share a scale in int4, and in int8 activations
+constexpr int kGroup = 32;        // columns that share a scale in int4, and in int8 activations
+constexpr int kMaxHeadDim = 256;  // the largest head_dim that a backend is asked with
 
 // Weights [rows, cols], row-major, not owned: points into the mapped file.
 struct Matrix {
@@ -34,16 +36,17 @@ struct Matrix {
   int rows = 0;
   int cols = 0;
   // int4: little-endian words of eight values, each value + 8, the first in the lowest four bits
-  // (compressed-tensors "pack-quantized"); f8: E4M3FN bytes; the others: their IEEE / bfloat16 bits.
+  // (compressed-tensors "pack-quantized"); f8: E4M3FN bytes; the others: their IEEE / bfloat16
+  // bits.
   const void* data = nullptr;
   // int4: float16 [rows, cols / 32]. f8: float32 [rows]. Otherwise null.
   const void* scales = nullptr;
 };
 
-// The keys and values of one softmax layer, for `slots` positions; position p lives in slot p mod slots.
-// Layout: float [slots + sinks][n_kv_heads][head_dim], the same for k and v. The last `sinks` rows hold
-// positions 0 .. sinks-1 for good, because the ring overwrites them. Full attention is the case
-// slots >= positions, sinks = 0, window = 0.
+// The keys and values of one softmax layer, for `slots` positions; position p lives in slot p mod
+// slots. Layout: float [slots + sinks][n_kv_heads][head_dim], the same for k and v. The last
+// `sinks` rows hold positions 0 .. sinks-1 for good, because the ring overwrites them. Full
+// attention is the case slots >= positions, sinks = 0, window = 0.
 struct KvCache {
   float* k = nullptr;
   float* v = nullptr;
@@ -55,7 +58,8 @@ struct KvCache {
   int head_dim = 0;
 };
 
-// What one lightning layer remembers: S = sum of k v^T with decay, float [n_heads][head_dim (of k)][head_dim (of v)].
+// What one lightning layer remembers: S = sum of k v^T with decay, float [n_heads][head_dim (of
+// k)][head_dim (of v)].
 struct LinearState {
   float* s = nullptr;
   const float* decay = nullptr;  // [n_heads], s_h > 0: S is multiplied by exp(-s_h) a token
@@ -68,9 +72,10 @@ struct FeedForward {
   Matrix gate, up, down;
 };
 
-// Which experts a token takes. logits = w h + sum of the columns of `syntax` that the token's features
-// name; score = sigmoid(logits); the `top_k` best of score + bias; weight = score / (sum + 1e-20) * scale.
-// n_group > 1: only experts of the topk_group groups whose two best sum highest are eligible.
+// Which experts a token takes. logits = w h + sum of the columns of `syntax` that the token's
+// features name; score = sigmoid(logits); the `top_k` best of score + bias; weight = score / (sum +
+// 1e-20) * scale. n_group > 1: only experts of the topk_group groups whose two best sum highest are
+// eligible.
 struct Router {
   const float* w = nullptr;       // [n_experts, dim]
   const float* bias = nullptr;    // [n_experts], or null
@@ -109,7 +114,8 @@ class Backend {
   // y [n, cols]: the rows of w that `tokens` [n] name, dequantized.
   virtual void embed(float* y, const Matrix& w, const Token* tokens, int n) = 0;
   // y [n, dim] = x / rms(x) * weight, per row. y may be x.
-  virtual void rmsnorm(float* y, const float* x, const float* weight, int n, int dim, float eps) = 0;
+  virtual void rmsnorm(float* y, const float* x, const float* weight, int n, int dim,
+                       float eps) = 0;
   // x += y, `size` floats.
   virtual void add(float* x, const float* y, int64_t size) = 0;
   // gate = silu(gate) * up, `size` floats.
@@ -118,45 +124,53 @@ class Backend {
   virtual void silu(float* x, int64_t size) = 0;
 
   // x: n rows of `stride` floats, each starting with n_heads heads of head_dim, changed in place:
-  // RMSNorm of each head (weight [head_dim], or null for none), then RoPE at positions position .. position+n-1
-  // on the first rotary_dim channels, halves rotated against each other (NeoX), frequencies theta^(-2i/rotary_dim).
-  // rotary_dim 0: no rotation.
-  virtual void norm_rope(float* x, const float* weight, int n, int stride, int n_heads, int head_dim, int rotary_dim,
-                         float theta, float eps, int position) = 0;
+  // RMSNorm of each head (weight [head_dim], or null for none), then RoPE at positions position ..
+  // position+n-1 on the first rotary_dim channels, halves rotated against each other (NeoX),
+  // frequencies theta^(-2i/rotary_dim). rotary_dim 0: no rotation.
+  virtual void norm_rope(float* x, const float* weight, int n, int stride, int n_heads,
+                         int head_dim, int rotary_dim, float theta, float eps, int position) = 0;
 
-  // Writes k, v (rows of `stride` floats, n_kv_heads * head_dim of them used) to positions position .. position+n-1.
-  virtual void store(const KvCache& cache, const float* k, const float* v, int n, int stride, int position) = 0;
-  // out [n, n_heads * head_dim]: softmax(q k^T / sqrt(head_dim)) v over the positions that the cache's window,
-  // hops and sinks allow, each counted once. q: rows of `stride` floats. Position p must be stored already, and
-  // for rings slots >= max(window, max_hop) + n. Query head h reads kv head h / (n_heads / n_kv_heads).
-  virtual void attention(float* out, const float* q, const KvCache& cache, int n, int stride, int n_heads,
-                         int position) = 0;
+  // Writes k, v (rows of `stride` floats, n_kv_heads * head_dim of them used) to positions position
+  // .. position+n-1.
+  virtual void store(const KvCache& cache, const float* k, const float* v, int n, int stride,
+                     int position) = 0;
+  // out [n, n_heads * head_dim]: softmax(q k^T / sqrt(head_dim)) v over the positions that the
+  // cache's window, hops and sinks allow, each counted once. q: rows of `stride` floats. Position p
+  // must be stored already, and for rings slots >= max(window, max_hop) + n. Query head h reads kv
+  // head h / (n_heads / n_kv_heads).
+  virtual void attention(float* out, const float* q, const KvCache& cache, int n, int stride,
+                         int n_heads, int position) = 0;
 
-  // For each of n tokens in turn: S = exp(-decay) S + k v^T; out = (q / sqrt(head_dim))^T S. q, k, v: rows of `stride`
-  // floats; out [n, n_heads * head_dim]. One token: the recurrence; many: chunks, the same to rounding.
-  virtual void lightning(float* out, const float* q, const float* k, const float* v, const LinearState& state, int n,
-                         int stride) = 0;
-  // S = exp(-decay n) S + sum_i exp(-decay (n-1-i)) k_i v_i^T: what `lightning` does to the state, without outputs.
-  virtual void advance(const float* k, const float* v, const LinearState& state, int n, int stride) = 0;
+  // For each of n tokens in turn: S = exp(-decay) S + k v^T; out = (q / sqrt(head_dim))^T S. q, k,
+  // v: rows of `stride` floats; out [n, n_heads * head_dim]. One token: the recurrence; many:
+  // chunks, the same to rounding.
+  virtual void lightning(float* out, const float* q, const float* k, const float* v,
+                         const LinearState& state, int n, int stride) = 0;
+  // S = exp(-decay n) S + sum_i exp(-decay (n-1-i)) k_i v_i^T: what `lightning` does to the state,
+  // without outputs.
+  virtual void advance(const float* k, const float* v, const LinearState& state, int n,
+                       int stride) = 0;
 
-  // y [n, dim] = group_rmsnorm(x) * weight * sigmoid(gate); `groups` contiguous groups a row. y may be x.
-  virtual void gated_group_norm(float* y, const float* x, const float* gate, const float* weight, int n, int dim,
-                                int groups, float eps) = 0;
+  // y [n, dim] = group_rmsnorm(x) * weight * sigmoid(gate); `groups` contiguous groups a row. y may
+  // be x.
+  virtual void gated_group_norm(float* y, const float* x, const float* gate, const float* weight,
+                                int n, int dim, int groups, float eps) = 0;
 
-  // experts, weights [n, top_k] of each token of h [n, dim]. features: [n_active] column indices of Router::syntax
-  // for tokens first_featured .. n-1; the tokens before take none.
-  virtual void route(int* experts, float* weights, const Router& router, const float* h, int n, const int* features,
-                     int n_active, int first_featured) = 0;
+  // experts, weights [n, top_k] of each token of h [n, dim]. features: [n_active] column indices of
+  // Router::syntax for tokens first_featured .. n-1; the tokens before take none.
+  virtual void route(int* experts, float* weights, const Router& router, const float* h, int n,
+                     const int* features, int n_active, int first_featured) = 0;
   // y [n, dim] += sum over each token's top_k experts of weight * FeedForward(x).
-  virtual void experts(float* y, const FeedForward* all, const int* experts, const float* weights, int top_k,
-                       const float* x, int n) = 0;
+  virtual void experts(float* y, const FeedForward* all, const int* experts, const float* weights,
+                       int top_k, const float* x, int n) = 0;
 };
 
 // The plain loops.
 std::unique_ptr<Backend> make_reference_backend();
 
 // The CPU backend with the named instruction set, or null if this machine or build lacks it.
-// isa: "reference", "avx2", "avx512", "neon", or "auto" for the best there is. threads 0: the physical cores.
+// isa: "reference", "avx2", "avx512", "neon", or "auto" for the best there is. threads 0: the
+// physical cores.
 std::unique_ptr<Backend> make_backend(std::string_view isa, int threads);
 
 // The names make_backend() accepts here, the best first, "reference" last.

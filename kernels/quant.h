@@ -1,4 +1,5 @@
-// The number formats of weights and activations, in portable C++: one value, or one group, at a time.
+// The number formats of weights and activations, in portable C++: one value, or one group, at a
+// time.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,8 @@
 // The specification: what each operation of a Backend means, in plain loops.
+#include <algorithm>
 #include <numeric>
-#include <set>
+#include <utility>
+#include <vector>
 
 #include "quant.h"
 
@@ -44,16 +46,17 @@ void round_input(float* rounded, const float* x, int cols, Type type) {
   }
 }
 
-// The positions that a query at `position` attends to, ascending.
-std::set<int> attended(const KvCache& cache, int position) {
-  std::set<int> positions;
+// Puts the positions that a query at `position` attends to into `positions`, each once, ascending.
+void attended(std::vector<int>& positions, const KvCache& cache, int position) {
+  positions.clear();
   const int first = cache.window == 0 ? 0 : std::max(0, position - cache.window + 1);
-  for (int p = first; p <= position; p++) positions.insert(p);
+  for (int p = first; p <= position; p++) positions.push_back(p);
   for (int hop = 1; cache.window > 0 && hop <= std::min(cache.max_hop, position); hop *= 2) {
-    if (hop >= cache.window) positions.insert(position - hop);
+    if (hop >= cache.window) positions.push_back(position - hop);
   }
-  for (int p = 0; p < std::min(cache.sinks, position + 1); p++) positions.insert(p);
-  return positions;
+  for (int p = 0; p < std::min(cache.sinks, position + 1); p++) positions.push_back(p);
+  std::sort(positions.begin(), positions.end());
+  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
 }
 
 int row_of(const KvCache& cache, int position) {
@@ -71,9 +74,12 @@ class Reference final : public Backend {
     gate_.resize(input_.size());
     up_.resize(input_.size());
     out_.resize(input_.size());
+    // A ring may see more than max_context with its hops and sinks; then attention() adds to these.
     scores_.resize(std::max(scores_.size(), size_t(std::max(limits.max_context, 4096))));
+    positions_.reserve(scores_.size());
     selection_.resize(std::max(selection_.size(), size_t(limits.max_experts)));
     probability_.resize(selection_.size());
+    ranked_.reserve(selection_.size());
   }
 
   void matmul(float* y, const Matrix& w, const float* x, int n) override {
@@ -146,21 +152,23 @@ class Reference final : public Backend {
     const int dim = cache.head_dim, group = n_heads / cache.n_kv_heads;
     const int64_t width = int64_t(cache.n_kv_heads) * dim;
     for (int i = 0; i < n; i++) {
-      const std::set<int> positions = attended(cache, position + i);
+      attended(positions_, cache, position + i);
+      scores_.resize(std::max(scores_.size(), positions_.size()));
       for (int h = 0; h < n_heads; h++, out += dim) {
         const float* query = q + int64_t(i) * stride + h * dim;
         const int64_t head = int64_t(h / group) * dim;
         float top = -INFINITY, sum = 0.0f;
         size_t count = 0;
-        for (const int p : positions) {
+        for (const int p : positions_) {
           const float* key = cache.k + row_of(cache, p) * width + head;
-          scores_[count] = std::inner_product(query, query + dim, key, 0.0f) / std::sqrt(float(dim));
+          scores_[count] =
+              std::inner_product(query, query + dim, key, 0.0f) / std::sqrt(float(dim));
           top = std::max(top, scores_[count++]);
         }
         for (size_t j = 0; j < count; j++) sum += scores_[j] = std::exp(scores_[j] - top);
         std::fill_n(out, dim, 0.0f);
         count = 0;
-        for (const int p : positions) {
+        for (const int p : positions_) {
           const float* value = cache.v + row_of(cache, p) * width + head;
           for (int c = 0; c < dim; c++) out[c] += scores_[count] / sum * value[c];
           count++;
@@ -254,18 +262,24 @@ class Reference final : public Backend {
   // Leaves eligible only the topk_group groups whose two best experts sum highest.
   void drop_groups(const Router& router) {
     const int size = router.n_experts / router.n_group;
-    std::vector<std::pair<float, int>> ranked;
+    ranked_.clear();
     for (int g = 0; g < router.n_group; g++) {
-      std::vector<float> best(selection_.begin() + g * size, selection_.begin() + (g + 1) * size);
-      std::sort(best.rbegin(), best.rend());
-      ranked.emplace_back(-(best[0] + (size > 1 ? best[1] : 0.0f)), g);
+      float best = -INFINITY, second = size > 1 ? -INFINITY : 0.0f;
+      for (int e = g * size; e < (g + 1) * size; e++) {
+        const float score = selection_[size_t(e)];
+        if (size > 1) second = std::max(second, std::min(best, score));
+        best = std::max(best, score);
+      }
+      ranked_.emplace_back(-(best + second), g);
     }
-    std::sort(ranked.begin(), ranked.end());
+    std::sort(ranked_.begin(), ranked_.end());
     for (int r = router.topk_group; r < router.n_group; r++)
-      std::fill_n(selection_.begin() + ranked[size_t(r)].second * size, size, -INFINITY);
+      std::fill_n(selection_.begin() + ranked_[size_t(r)].second * size, size, -INFINITY);
   }
 
   std::vector<float> input_, gate_, up_, out_, scores_, selection_, probability_;
+  std::vector<int> positions_;
+  std::vector<std::pair<float, int>> ranked_;  // groups of experts
 };
 
 }  // namespace

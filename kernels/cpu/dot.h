@@ -6,7 +6,9 @@
 
 namespace ringside {
 
-constexpr int kTile = 4;  // rows of x that share one unpacking of a weight row
+constexpr int kTile = 4;           // rows of x that share one unpacking of a weight row
+constexpr int kRows = 32;          // queries that share the keys and values they read
+constexpr float kUnseen = -1e30f;  // the score of a key that a query does not see
 
 // One row of x as the weights of each type want it. Only what the type needs is set.
 struct Activations {
@@ -23,15 +25,15 @@ struct Dot {
 
   // out[i * out_stride] = weight row . x[i], for i < count <= kTile.
   void (*int4)(float* out, int64_t out_stride, const uint8_t* weights, const uint16_t* scales,
-                   const Activations* x, int count, int cols);
+               const Activations* x, int count, int cols);
   void (*f8)(float* out, int64_t out_stride, const uint8_t* weights, float scale,
-                 const Activations* x, int count, int cols);
+             const Activations* x, int count, int cols);
   void (*bf16)(float* out, int64_t out_stride, const uint16_t* weights, const Activations* x,
-                   int count, int cols);
+               int count, int cols);
   void (*f16)(float* out, int64_t out_stride, const uint16_t* weights, const Activations* x,
-                  int count, int cols);
-  void (*f32)(float* out, int64_t out_stride, const float* weights, const Activations* x,
-                  int count, int cols);
+              int count, int cols);
+  void (*f32)(float* out, int64_t out_stride, const float* weights, const Activations* x, int count,
+              int cols);
 
   // Fills q [32], scales [8] and *correction from the group x [32].
   void (*quantize)(int8_t* q, float* scales, float* correction, const float* x);
@@ -42,6 +44,22 @@ struct Dot {
   void (*mix)(float* out, const float* weights, const float* v, int64_t stride, int count, int dim);
   // x = exp(x - top), returns the sum. Relative error below 2e-7 for x - top in -87 .. 0.
   float (*exp_sum)(float* x, int count, float top);
+
+  // Tiles of up to kRows rows. Where a tile has fewer, the rest of an array of kRows is computed
+  // upon but means nothing; it must hold finite numbers.
+  //
+  // scores[j, r] = column r . k_j for j < count, r < rows; scores [count, kRows], columns [dim,
+  // kRows].
+  void (*score_tile)(float* scores, const float* columns, int rows, const float* k, int64_t stride,
+                     int count, int dim);
+  // Online softmax: scores become weights exp(score - top), those of keys j < first[r] or >= end[r]
+  // 0. top (kUnseen before the first keys) and total [kRows] are brought up to date; factors
+  // [kRows] is what sums made under the old top must be multiplied by.
+  void (*softmax_tile)(float* scores, int count, const int* first, const int* end, float* top,
+                       float* total, float* factors);
+  // out[r] = factors[r] * out[r] + sum over j < count of weights[j * weights_stride + r] * v_j.
+  void (*mix_tile)(float* const* out, const float* factors, int rows, const float* weights,
+                   int64_t weights_stride, const float* v, int64_t stride, int count, int dim);
   // x = silu(x) * factor; factor null: 1.
   void (*silu)(float* x, const float* factor, int64_t count);
 };

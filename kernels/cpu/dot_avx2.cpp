@@ -10,6 +10,16 @@ namespace {
 
 #include "dot_common.inc"
 
+using Vec = __m256;
+constexpr int kWidth = 8;
+constexpr int kSpan = 2;  // 16 registers: 8 sums, 2 values, a weight
+inline Vec load(const float* x) { return _mm256_loadu_ps(x); }
+inline void store(float* x, Vec v) { _mm256_storeu_ps(x, v); }
+inline Vec all(float x) { return _mm256_set1_ps(x); }
+inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
+
+#include "dot_tile.inc"
+
 float reduce(__m256 x) {
   __m128 sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
   sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
@@ -41,7 +51,8 @@ void int4_row(float* out, int64_t out_stride, const uint8_t* weights, const uint
     const __m128 half = _mm_cvtph_ps(_mm_cvtsi32_si128(scales[g]));
     const float scale = _mm_cvtss_f32(half);
     for (int i = 0; i < count; i++) {
-      const __m256 both = _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_loadu_ps(x[i].scales + g * 8));
+      const __m256 both =
+          _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_loadu_ps(x[i].scales + g * 8));
       sum[i] = _mm256_fmadd_ps(group_dot(w, x[i].q + g * 32), both, sum[i]);
       taken[i] += scale * x[i].corrections[g];
     }
@@ -67,8 +78,8 @@ __m256 f16_to_f32(const uint16_t* bits) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bits)));
 }
 
-// A row of weights that `load` brings to float eight at a time, and of inputs that `input` does. The
-// columns behind the last eight go through buffers filled up with zeros.
+// A row of weights that `load` brings to float eight at a time, and of inputs that `input` does.
+// The columns behind the last eight go through buffers filled up with zeros.
 template <typename Weight, typename Input, typename LoadWeight, typename LoadInput>
 void float_row(float* out, int64_t out_stride, const Weight* weights, const Input* const* x,
                int count, int cols, LoadWeight load, LoadInput input) {
@@ -142,8 +153,9 @@ void quantize_group(int8_t* q, float* scales, float* correction, const float* x)
   *correction = scale * 8.0f * float(sum);
 }
 
-const Dot kDot = {"avx2", int4_row,  f8_row,   bf16_row,   f16_row, f32_row,
-                  quantize_group, scores_of, mix_into, exp_sum_of, silu_of};
+const Dot kDot = {"avx2",     int4_row,       f8_row,    bf16_row, f16_row,
+                  f32_row,    quantize_group, scores_of, mix_into, exp_sum_of,
+                  score_tile, softmax_tile,   mix_tile,  silu_of};
 
 }  // namespace
 

@@ -10,10 +10,20 @@ namespace {
 
 #include "dot_common.inc"
 
+using Vec = __m512;
+constexpr int kWidth = 16;
+constexpr int kSpan = 4;  // 32 registers: 16 sums, 4 values, a weight
+inline Vec load(const float* x) { return _mm512_loadu_ps(x); }
+inline void store(float* x, Vec v) { _mm512_storeu_ps(x, v); }
+inline Vec all(float x) { return _mm512_set1_ps(x); }
+inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
+
+#include "dot_tile.inc"
+
 __m512 f16_to_f32(__m256i bits) { return _mm512_cvtph_ps(bits); }
 
-// Two packed groups (32 bytes) to 64 values 0..15: [low g0, high g0, low g1, high g1], 16 bytes each,
-// which is the order of Activations::q.
+// Two packed groups (32 bytes) to 64 values 0..15: [low g0, high g0, low g1, high g1], 16 bytes
+// each, which is the order of Activations::q.
 __m512i unpack_pair(const uint8_t* packed) {
   const __m256i two = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(packed));
   const __m512i order = _mm512_set_epi64(3, 2, 3, 2, 1, 0, 1, 0);
@@ -42,8 +52,8 @@ void int4_tile(float* out, int64_t out_stride, const uint8_t* weights, const uin
     int g = 0;
     for (; g + 2 <= here; g += 2) {
       const __m512i w = unpack_pair(weights + (base + g) * 16);
-      const __m512 pair = _mm512_insertf32x8(_mm512_set1_ps(scale_of[g]),
-                                             _mm256_set1_ps(scale_of[g + 1]), 1);
+      const __m512 pair =
+          _mm512_insertf32x8(_mm512_set1_ps(scale_of[g]), _mm256_set1_ps(scale_of[g + 1]), 1);
       for (int i = 0; i < kCount; i++) {
         const __m512i q = _mm512_loadu_si512(x[i].q + (base + g) * 32);
         const __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), w, q));
@@ -52,16 +62,16 @@ void int4_tile(float* out, int64_t out_stride, const uint8_t* weights, const uin
       }
     }
     if (g == here) continue;
-    const __m128i last = _mm_loadu_si128(
-        reinterpret_cast<const __m128i*>(weights + (base + g) * 16));
-    const __m256i w = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(last, 4), last),
-                                       _mm256_set1_epi8(15));
+    const __m128i last =
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(weights + (base + g) * 16));
+    const __m256i w =
+        _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(last, 4), last), _mm256_set1_epi8(15));
     for (int i = 0; i < kCount; i++) {
       const __m256i q =
           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x[i].q + (base + g) * 32));
       const __m256 dot = _mm256_cvtepi32_ps(_mm256_dpbusd_epi32(_mm256_setzero_si256(), w, q));
-      const __m256 both = _mm256_mul_ps(_mm256_set1_ps(scale_of[g]),
-                                        _mm256_loadu_ps(x[i].scales + (base + g) * 8));
+      const __m256 both =
+          _mm256_mul_ps(_mm256_set1_ps(scale_of[g]), _mm256_loadu_ps(x[i].scales + (base + g) * 8));
       sum[i] = _mm512_add_ps(sum[i], _mm512_zextps256_ps512(_mm256_mul_ps(dot, both)));
     }
   }
@@ -176,8 +186,9 @@ void quantize_group(int8_t* q, float* scales, float* correction, const float* x)
   *correction = scale * 8.0f * float(_mm512_reduce_add_epi32(_mm512_add_epi32(qa, qb)));
 }
 
-const Dot kDot = {"avx512", int4_row,  f8_row,   bf16_row,   f16_row, f32_row,
-                  quantize_group, scores_of, mix_into, exp_sum_of, silu_of};
+const Dot kDot = {"avx512",   int4_row,       f8_row,    bf16_row, f16_row,
+                  f32_row,    quantize_group, scores_of, mix_into, exp_sum_of,
+                  score_tile, softmax_tile,   mix_tile,  silu_of};
 
 }  // namespace
 

@@ -10,6 +10,16 @@ namespace {
 
 #include "dot_common.inc"
 
+using Vec = float32x4_t;
+constexpr int kWidth = 4;
+constexpr int kSpan = 4;  // 32 registers: 16 sums, 4 values, a weight
+inline Vec load(const float* x) { return vld1q_f32(x); }
+inline void store(float* x, Vec v) { vst1q_f32(x, v); }
+inline Vec all(float x) { return vdupq_n_f32(x); }
+inline Vec fma(Vec a, Vec b, Vec c) { return vfmaq_f32(c, a, b); }
+
+#include "dot_tile.inc"
+
 float f16_scale(uint16_t bits) {
   return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(bits))), 0);
 }
@@ -117,8 +127,9 @@ void quantize_group(int8_t* q, float* scales, float* correction, const float* x)
   *correction = 0.0f;  // the 8 is taken from the weights, which costs nothing here
 }
 
-const Dot kDot = {"neon", int4_row,  f8_row,   bf16_row,   f16_row, f32_row,
-                  quantize_group, scores_of, mix_into, exp_sum_of, silu_of};
+const Dot kDot = {"neon",     int4_row,       f8_row,    bf16_row, f16_row,
+                  f32_row,    quantize_group, scores_of, mix_into, exp_sum_of,
+                  score_tile, softmax_tile,   mix_tile,  silu_of};
 
 }  // namespace
 

@@ -62,7 +62,8 @@ void Cpu::route(int* experts, float* weights, const Router& router, const float*
     float* logits = probability_.data() + int64_t(i) * count;
     dot_.scores(logits, h + int64_t(i) * dim, router.w, dim, count, dim, 1.0f);
     for (int e = 0; router.syntax != nullptr && i >= first_featured && e < count; e++)
-      for (int f = 0; f < n_active; f++) logits[e] += router.syntax[e * router.n_features + features[f]];
+      for (int f = 0; f < n_active; f++)
+        logits[e] += router.syntax[e * router.n_features + features[f]];
     choose(experts + int64_t(i) * router.top_k, weights + int64_t(i) * router.top_k, logits,
            selection_.data() + int64_t(i) * count, router);
   });
@@ -77,7 +78,8 @@ void Cpu::run_expert(const FeedForward& expert, int first, int count) {
   multiply(up, expert.up, x, count, 0, hidden);
   dot_.silu(gate, up, int64_t(count) * hidden);
   hidden_inputs_.prepare_rows(dot_, gate, first, count, hidden, expert.down.type);
-  multiply(out_.data() + int64_t(first) * dim, expert.down, hidden_inputs_.row(first), count, 0, dim);
+  multiply(out_.data() + int64_t(first) * dim, expert.down, hidden_inputs_.row(first), count, 0,
+           dim);
 }
 
 // Prepares x for every type that the first `used` experts of used_ have: they may differ.

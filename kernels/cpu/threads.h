@@ -32,7 +32,8 @@ class Threads {
       return;
     }
     using Plain = std::remove_reference_t<Body>;
-    share(parts, [](const void* b, int part) { (*static_cast<const Plain*>(b))(part); }, &body);
+    share(
+        parts, [](const void* b, int part) { (*static_cast<const Plain*>(b))(part); }, &body);
   }
 
  private:

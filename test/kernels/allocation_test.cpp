@@ -31,7 +31,7 @@ TEST_CASE("no operation allocates after reserve") {
   const KvCache cache{k.data(), v.data(), 512, 4, 128, 256, 2, 64};
   const LinearState linear{state.data(), decay.data(), 4, 64};
   const Router router{router_w.data(), nullptr, nullptr, 20, 0, 256, 3, 4, 2, 1.0f};
-  for (const std::string& name : others()) {
+  for (const std::string& name : available_backends()) {
     const auto b = ready(name, 2);
     const int64_t before = allocations;
     for (const int m : {1, n}) {

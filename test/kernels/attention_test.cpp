@@ -17,7 +17,8 @@ struct Cache {
   Floats k, v;
   KvCache view;
   explicit Cache(const Shape& s)
-      : k(size_t(s.slots + s.sinks) * size_t(s.n_kv_heads * s.head_dim), NAN), v(k),
+      : k(size_t(s.slots + s.sinks) * size_t(s.n_kv_heads * s.head_dim), NAN),
+        v(k),
         view{k.data(), v.data(), s.slots, s.sinks, s.window, s.max_hop, s.n_kv_heads, s.head_dim} {}
 };
 
@@ -65,17 +66,18 @@ Floats attend(Backend& backend, const Shape& s, const Inputs& in, int total, int
   for (int p = 0; p < total; p += batch) {
     const int n = std::min(batch, total - p);
     backend.store(cache.view, in.k.data() + p * width, in.v.data() + p * width, n, width, p);
-    backend.attention(out.data() + p * wide, in.q.data() + p * wide, cache.view, n, wide,
-                      s.n_heads, p);
+    backend.attention(out.data() + p * wide, in.q.data() + p * wide, cache.view, n, wide, s.n_heads,
+                      p);
   }
   return out;
 }
 
 TEST_CASE("attention sees exactly the positions of the ring") {
   const Shape shapes[] = {
-      {0, 0, 0, 200, 2, 1, 16},    {1, 64, 0, 96, 2, 2, 8},    {16, 32, 4, 64, 4, 2, 16},
-      {7, 33, 3, 61, 3, 1, 12},    {5, 4, 1, 37, 2, 2, 20},    {24, 64, 9, 100, 4, 1, 64},
+      {0, 0, 0, 200, 2, 1, 16},    {1, 64, 0, 96, 2, 2, 8},     {16, 32, 4, 64, 4, 2, 16},
+      {7, 33, 3, 61, 3, 1, 12},    {5, 4, 1, 37, 2, 2, 20},     {24, 64, 9, 100, 4, 1, 64},
       {128, 256, 4, 512, 2, 1, 8}, {16, 128, 40, 160, 2, 1, 8}, {33, 0, 0, 65, 6, 3, 24},
+      {16, 64, 2, 96, 40, 1, 8},   {12, 48, 3, 80, 4, 2, 256},
   };
   double worst = 0;
   for (const std::string& name : available_backends()) {
@@ -121,7 +123,8 @@ TEST_CASE("norm_rope follows the formula") {
   const Floats x = noise(n * stride, 3), weight = noise(dim, 4);
   for (const std::string& name : available_backends()) {
     Floats y = x;
-    ready(name, 2)->norm_rope(y.data(), weight.data(), n, stride, heads, dim, rotary, 1e4f, 1e-6f, 70);
+    ready(name, 2)->norm_rope(y.data(), weight.data(), n, stride, heads, dim, rotary, 1e4f, 1e-6f,
+                              70);
     Floats expected = x;
     for (int i = 0; i < n; i++)
       for (int h = 0; h < heads; h++) {

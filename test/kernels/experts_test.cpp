@@ -5,8 +5,8 @@
 namespace ringside {
 namespace {
 
-// Seen at most, over types and batches below: 3.6e-10. Int4 and f8 round the hidden activations, where a
-// last-bit difference may become a step.
+// Seen at most, over types and batches below: 3.6e-10. Int4 and f8 round the hidden activations,
+// where a last-bit difference may become a step.
 constexpr double kMaxError = 1e-8;
 
 struct Experts {
@@ -19,8 +19,7 @@ struct Experts {
       weights.emplace_back(type, dim, hidden, 3 * e + 2);
     }
     for (size_t e = 0; e < size_t(count); e++)
-      all.push_back(
-          {weights[3 * e].matrix, weights[3 * e + 1].matrix, weights[3 * e + 2].matrix});
+      all.push_back({weights[3 * e].matrix, weights[3 * e + 1].matrix, weights[3 * e + 2].matrix});
   }
 };
 

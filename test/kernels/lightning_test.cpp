@@ -48,8 +48,8 @@ TEST_CASE("lightning: many tokens at once are the recurrence") {
       const auto backend = ready(name, 2);
       for (const int batch : {1, 2, 63, 64, 65, 201}) {
         const Result result = run(*backend, heads, dim, 201, batch);
-        const double error = std::max(nmse(result.out, expected.out),
-                                      nmse(result.state, expected.state));
+        const double error =
+            std::max(nmse(result.out, expected.out), nmse(result.state, expected.state));
         CAPTURE(name);
         CAPTURE(dim);
         CAPTURE(batch);

@@ -1,0 +1,352 @@
+// How fast the kernels are on this machine.
+//
+//   bench_kernels [matmul] [threads] [attention] [lightning] [--json] [--isa NAME] [--threads N]
+//                 [--most TOKENS] [--cpu-time]
+//
+// Without a mode, all of them. What is compared is timed in turns (A B A B ...), so that a
+// neighbour on the machine slows both alike; every figure is the median. With --json, the last line
+// of the output is one JSON object. With --cpu-time, what the process spent on processors is
+// counted instead of what a clock showed: for a machine shared with others, and then with --threads
+// 1, since waiting threads spin.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <functional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "backend.h"
+#include "cpu/threads.h"
+
+using namespace ringside;
+
+namespace {
+
+using Floats = std::vector<float>;
+
+struct Options {
+  std::string isa = "auto";
+  int threads = 0;
+  int most = 16384;  // tokens that the attention bench goes up to
+};
+
+constexpr int kBatch = 256;  // tokens read at once, the engine's batch
+
+Floats noise(int64_t size) {
+  std::mt19937 random(1);
+  std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
+  Floats x(static_cast<size_t>(size));
+  for (float& value : x) value = uniform(random);
+  return x;
+}
+
+bool cpu_time = false;
+
+// Seconds since some moment, or of processor time since the process began.
+double now() {
+  if (!cpu_time) {
+    const auto time = std::chrono::steady_clock::now().time_since_epoch();
+    return std::chrono::duration<double>(time).count();
+  }
+#if defined(CLOCK_PROCESS_CPUTIME_ID)
+  timespec time;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return double(time.tv_sec) + double(time.tv_nsec) * 1e-9;
+#else
+  return double(std::clock()) / CLOCKS_PER_SEC;
+#endif
+}
+
+double seconds(const std::function<void()>& work) {
+  const double start = now();
+  work();
+  return now() - start;
+}
+
+double median(std::vector<double> x) {
+  std::sort(x.begin(), x.end());
+  return x[x.size() / 2];
+}
+
+// The median seconds of each piece of work, run in turns: at least `least` turns, and until
+// `budget` seconds have passed. One turn before them is not counted.
+std::vector<double> in_turns(const std::vector<std::function<void()>>& works, size_t least = 5,
+                             double budget = 0.4) {
+  std::vector<std::vector<double>> times(works.size());
+  double spent = 0;
+  for (size_t turn = 0; turn <= least || spent < budget; turn++)
+    for (size_t i = 0; i < works.size(); i++) {
+      const double time = seconds(works[i]);
+      if (turn == 0) continue;
+      times[i].push_back(time);
+      spent += time;
+    }
+  std::vector<double> medians;
+  for (const auto& all : times) medians.push_back(median(all));
+  return medians;
+}
+
+// Rows of a JSON array, and the columns that are printed of each.
+class Table {
+ public:
+  template <class... Values>
+  void row(const char* format, Values... values) {
+    char text[512];
+    std::snprintf(text, sizeof text, format, values...);
+    json_ += (json_.empty() ? "" : ",") + std::string(text);
+  }
+  std::string json() const { return "[" + json_ + "]"; }
+
+ private:
+  std::string json_;
+};
+
+std::unique_ptr<Backend> backend_of(const std::string& isa, int threads) {
+  auto backend = make_backend(isa, threads);
+  if (backend == nullptr) {
+    std::fprintf(stderr, "No backend %s here.\n", isa.c_str());
+    std::exit(1);
+  }
+  Limits limits;
+  limits.max_batch = kBatch;
+  limits.max_cols = limits.max_rows = 4096;
+  limits.max_context = 1 << 16;
+  backend->reserve(limits);
+  return backend;
+}
+
+std::vector<std::string> backends_of(const Options& options) {
+  if (options.isa != "auto") return {options.isa};
+  return available_backends();
+}
+
+std::string matmul(const Options& options) {
+  constexpr struct {
+    Type type;
+    const char* name;
+  } kTypes[] = {{Type::int4, "int4"}, {Type::f8, "f8"}, {Type::f32, "f32"}};
+  constexpr int kShapes[][2] = {{768, 256}, {256, 768}, {8192, 256}};
+  constexpr int kTokens[] = {1, 16, 256};
+  // Bits that are finite in every type: f8 below 1, int4 anything, scales near 0.01.
+  std::vector<uint8_t> data(8192 * 256 * 4, 0x31);
+  const Floats ones(8192 * 256 / kGroup, 0.01f);
+  const std::vector<uint16_t> halves(8192 * 256 / kGroup, 0x211f);
+  const Floats x = noise(kBatch * 768);
+  Floats y(kBatch * 8192);
+  Table table;
+  std::printf("matmul, GFLOP/s\n%-10s %-5s %-9s %7s %7s %7s\n", "backend", "type", "rows x cols",
+              "n=1", "n=16", "n=256");
+  for (const std::string& isa : backends_of(options)) {
+    const auto backend = backend_of(isa, options.threads);
+    for (const auto& [type, name] : kTypes)
+      for (const auto& [rows, cols] : kShapes) {
+        std::printf("%-10s %-5s %5dx%-5d", isa.c_str(), name, rows, cols);
+        const void* scales = type == Type::int4 ? static_cast<const void*>(halves.data())
+                                                : static_cast<const void*>(ones.data());
+        const Matrix w{type, rows, cols, data.data(), type == Type::f32 ? nullptr : scales};
+        for (const int n : kTokens) {
+          const double flop = 2.0 * rows * cols * n;
+          const int repeat = std::max(1, int(2e6 / flop));  // some tens of microseconds a timing
+          const bool slow = isa == "reference";
+          if (slow && flop > 2e8) {
+            std::printf(" %7s", "-");
+            continue;
+          }
+          const double time = in_turns({[&] {
+                                         for (int i = 0; i < repeat; i++)
+                                           backend->matmul(y.data(), w, x.data(), n);
+                                       }},
+                                       slow ? 3 : 15, slow ? 0.0 : 0.05)[0];
+          const double rate = flop * repeat / time * 1e-9;
+          std::printf(" %7.1f", rate);
+          table.row(
+              "{\"backend\":\"%s\",\"type\":\"%s\",\"rows\":%d,\"cols\":%d,\"n\":%d,"
+              "\"gflopPerSecond\":%.2f}",
+              isa.c_str(), name, rows, cols, n, rate);
+        }
+        std::printf("\n");
+      }
+  }
+  return "\"matmul\":" + table.json();
+}
+
+// What handing an empty task to the pool costs: to workers still spinning, and to sleeping ones.
+std::string threads(const Options& options) {
+  Threads pool(options.threads);
+  constexpr int kTasks = 100;
+  const auto task = [&] { pool.run(pool.count(), [](int) {}); };
+  std::vector<double> awake, asleep;
+  for (int turn = 0; turn < 201; turn++) {
+    awake.push_back(seconds([&] {
+                      for (int i = 0; i < kTasks; i++) task();
+                    }) /
+                    kTasks);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    asleep.push_back(seconds(task));
+  }
+  const double hot = median(awake) * 1e6, cold = median(asleep) * 1e6;
+  std::printf(
+      "\nthreads: %d; handing a task to awake ones costs %.2f us, to sleeping ones %.1f us\n",
+      pool.count(), hot, cold);
+  char text[160];
+  std::snprintf(text, sizeof text,
+                "\"threads\":{\"count\":%d,\"awakeMicroseconds\":%.3f,\"asleepMicroseconds\":%.2f}",
+                pool.count(), hot, cold);
+  return text;
+}
+
+// A softmax layer, and memory for `slots` positions of it.
+struct Layer {
+  int n_heads, n_kv_heads, head_dim;
+};
+
+struct Cache {
+  Floats k, v;
+  KvCache view;
+  Cache(const Layer& l, int slots, int sinks, int window, int max_hop)
+      : k(size_t(slots + sinks) * size_t(l.n_kv_heads * l.head_dim)),
+        v(k),
+        view{k.data(), v.data(), slots, sinks, window, max_hop, l.n_kv_heads, l.head_dim} {}
+};
+
+// Rows of keys and of values that n tokens occupy.
+int64_t cache_bytes(const KvCache& c, int n) {
+  const int64_t rows = std::min(c.slots, n) + std::min(c.sinks, n);
+  return rows * c.n_kv_heads * c.head_dim * 2 * int64_t(sizeof(float));
+}
+
+// Reads n tokens, causally, in batches: stores their keys and values, then attends.
+void read(Backend& backend, const Layer& l, const Cache& cache, const Floats& x, Floats& out,
+          int n) {
+  const int wide = l.n_heads * l.head_dim;
+  for (int p = 0; p < n; p += kBatch) {
+    const int count = std::min(kBatch, n - p);
+    backend.store(cache.view, x.data(), x.data() + 1, count, wide, p);
+    backend.attention(out.data(), x.data(), cache.view, count, wide, l.n_heads, p);
+  }
+}
+
+void attend_layer(Backend& backend, const Layer& l, int most, Table& table) {
+  std::printf("\nattention, %d heads / %d kv heads / %d channels, %s, %d threads\n", l.n_heads,
+              l.n_kv_heads, l.head_dim, std::string(backend.name()).c_str(), backend.threads());
+  std::printf("%7s %10s %10s %9s %10s %10s %9s\n", "tokens", "full ms", "ring ms", "full/ring",
+              "full KiB", "ring KiB", "saved %");
+  const Floats x = noise(int64_t(kBatch) * l.n_heads * l.head_dim + 1);
+  Floats out(x.size());
+  const Cache ring(l, 512, 4, 128, 256);
+  for (int n = 256; n <= most; n *= 2) {
+    const Cache full(l, n, 0, 0, 0);
+    const auto time = in_turns(
+        {[&] { read(backend, l, full, x, out, n); }, [&] { read(backend, l, ring, x, out, n); }},
+        n > 4096 ? 3 : 9);
+    const int64_t full_bytes = cache_bytes(full.view, n), ring_bytes = cache_bytes(ring.view, n);
+    const double ratio = time[0] / time[1];
+    const double saved = 100.0 * (1.0 - double(ring_bytes) / double(full_bytes));
+    std::printf("%7d %10.3f %10.3f %9.2f %10.1f %10.1f %9.1f\n", n, time[0] * 1e3, time[1] * 1e3,
+                ratio, double(full_bytes) / 1024, double(ring_bytes) / 1024, saved);
+    std::fflush(stdout);
+    table.row(
+        "{\"heads\":%d,\"kvHeads\":%d,\"headDim\":%d,\"tokens\":%d,\"fullMilliseconds\":%.4f,"
+        "\"ringMilliseconds\":%.4f,\"speedRatio\":%.3f,\"fullBytes\":%lld,\"ringBytes\":%lld,"
+        "\"memorySavingPercent\":%.2f}",
+        l.n_heads, l.n_kv_heads, l.head_dim, n, time[0] * 1e3, time[1] * 1e3, ratio,
+        static_cast<long long>(full_bytes), static_cast<long long>(ring_bytes), saved);
+  }
+}
+
+// One token behind a long text, as generation asks.
+void decode_layer(Backend& backend, const Layer& l, Table& table) {
+  const Floats x = noise(int64_t(kBatch) * l.n_heads * l.head_dim + 1);
+  Floats out(x.size());
+  const Cache ring(l, 512, 4, 128, 256), full(l, 4096, 0, 0, 0);
+  for (const Cache* cache : {&ring, &full}) read(backend, l, *cache, x, out, 4096);
+  const auto one = [&](const Cache& cache) {
+    backend.attention(out.data(), x.data(), cache.view, 1, l.n_heads * l.head_dim, l.n_heads, 4095);
+  };
+  const auto time = in_turns({[&] { one(full); }, [&] { one(ring); }}, 500, 0.1);
+  std::printf("one token behind 4,095: full %.1f us, ring %.1f us\n", time[0] * 1e6, time[1] * 1e6);
+  table.row(
+      "{\"heads\":%d,\"kvHeads\":%d,\"headDim\":%d,\"position\":4095,"
+      "\"fullMicroseconds\":%.2f,\"ringMicroseconds\":%.2f}",
+      l.n_heads, l.n_kv_heads, l.head_dim, time[0] * 1e6, time[1] * 1e6);
+}
+
+std::string attention(const Options& options) {
+  const auto backend = backend_of(options.isa, options.threads);
+  Table reading, decoding;
+  for (const Layer& l : {Layer{4, 2, 64}, Layer{16, 4, 128}}) {
+    attend_layer(*backend, l, options.most, reading);
+    decode_layer(*backend, l, decoding);
+  }
+  return "\"attention\":{\"window\":128,\"maxHop\":256,\"slots\":512,\"sinks\":4,\"batchTokens\":" +
+         std::to_string(kBatch) + ",\"reading\":" + reading.json() +
+         ",\"decoding\":" + decoding.json() + "}";
+}
+
+std::string lightning(const Options& options) {
+  const auto backend = backend_of(options.isa, options.threads);
+  Table table;
+  std::printf("\nlightning, 4 heads of 64, %s\n%7s %12s %12s\n", options.isa.c_str(), "tokens",
+              "answer us", "advance us");
+  const Floats x = noise(kBatch * 256), decay(4, 0.1f);
+  Floats out(kBatch * 256), s(4 * 64 * 64);
+  const LinearState state{s.data(), decay.data(), 4, 64};
+  for (const int n : {1, 4, 16, 64, 256}) {
+    const auto time = in_turns(
+        {[&] { backend->lightning(out.data(), x.data(), x.data(), x.data(), state, n, 256); },
+         [&] { backend->advance(x.data(), x.data(), state, n, 256); }},
+        200, 0.1);
+    std::printf("%7d %12.2f %12.2f\n", n, time[0] * 1e6, time[1] * 1e6);
+    table.row("{\"tokens\":%d,\"answerMicroseconds\":%.3f,\"advanceMicroseconds\":%.3f}", n,
+              time[0] * 1e6, time[1] * 1e6);
+  }
+  return "\"lightning\":" + table.json();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  bool json = false;
+  std::vector<std::string> modes;
+  for (int i = 1; i < argc; i++) {
+    const std::string word = argv[i];
+    const char* next = i + 1 < argc ? argv[i + 1] : nullptr;
+    if (word == "--json")
+      json = true;
+    else if (word == "--cpu-time")
+      cpu_time = true;
+    else if (word == "--isa" && next != nullptr)
+      options.isa = argv[++i];
+    else if (word == "--threads" && next != nullptr)
+      options.threads = std::atoi(argv[++i]);
+    else if (word == "--most" && next != nullptr)
+      options.most = std::atoi(argv[++i]);
+    else
+      modes.push_back(word);
+  }
+  constexpr struct {
+    const char* name;
+    std::string (*run)(const Options&);
+  } kModes[] = {
+      {"matmul", matmul}, {"threads", threads}, {"attention", attention}, {"lightning", lightning}};
+  for (const std::string& mode : modes)
+    if (std::none_of(std::begin(kModes), std::end(kModes),
+                     [&](const auto& known) { return mode == known.name; })) {
+      std::fprintf(stderr, "Unknown mode %s: matmul, threads, attention or lightning.\n",
+                   mode.c_str());
+      return 2;
+    }
+  const auto backend = backend_of(options.isa, options.threads);
+  std::string result = "{\"backend\":\"" + std::string(backend->name()) +
+                       "\",\"threadCount\":" + std::to_string(backend->threads()) +
+                       ",\"clock\":\"" + (cpu_time ? "processor time" : "wall time") + "\"";
+  for (const auto& mode : kModes)
+    if (modes.empty() || std::find(modes.begin(), modes.end(), mode.name) != modes.end())
+      result += "," + mode.run(options);
+  if (json) std::printf("%s}\n", result.c_str());
+}
