@@ -19,7 +19,7 @@ const generator = process.platform === "win32" ? [] : ["-G", hasNinja ? "Ninja" 
 const built = spawnSync(
   process.execPath,
   [
-    ...[cmakeJs, "compile", "-d", native, "-O", output, "--config", config, "-p", "2"],
+    ...[cmakeJs, "compile", "-l", "warn", "-d", native, "-O", output, "--config", config, "-p", "2"],
     ...[`--CDRINGSIDE_NODE_ADDON_API=${addonApi}`, ...generator],
   ],
   { stdio: "inherit" },

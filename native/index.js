@@ -18,7 +18,7 @@ function load() {
       `The native engine for ${process.platform}-${process.arch} is not at ` +
       `${places.join(" or ")}. Install the package made for this platform, or build it: ` +
       "node native/build.mjs";
-    throw Object.assign(new Error(message), { code: "MODEL_UNSUPPORTED" });
+    throw Object.assign(new Error(message), { code: "ENGINE_MISSING" });
   }
   try {
     return require(place);
@@ -26,7 +26,7 @@ function load() {
     const message =
       `The native engine at ${place} does not load on ${process.platform}-${process.arch}: ` +
       `${cause.message}. Install the package made for this platform.`;
-    throw Object.assign(new Error(message, { cause }), { code: "MODEL_UNSUPPORTED" });
+    throw Object.assign(new Error(message, { cause }), { code: "ENGINE_MISSING" });
   }
 }
 

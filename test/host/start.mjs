@@ -14,8 +14,8 @@ const check = process.argv.includes("--check");
 const port = Number(process.env.RINGSIDE_PORT ?? 8765);
 
 setUp();
-console.log("\nOne completion, at the end of line 14 of a sample file (in brackets):\n");
-complete("stats.py:14:12");
+console.log("\nOne completion, at the end of line 13 of a sample file (in brackets):\n");
+complete("stats.py:13:12");
 const folder = join(mkdtempSync(join(tmpdir(), "ringside-")), "shop");
 mkdirSync(folder);
 cpSync(sample, folder, { recursive: true });

@@ -93,7 +93,7 @@ try {
 
   await check("Escape takes ghost text away", async () => {
     await openFile("stats.py");
-    await goTo(14, 12);
+    await goTo(13, 12);
     await page.keyboard.type("math", { delay: 60 });
     await ghostText();
     await page.keyboard.press("Escape");
