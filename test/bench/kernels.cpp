@@ -290,8 +290,8 @@ std::string attention(const Options& options) {
 std::string lightning(const Options& options) {
   const auto backend = backend_of(options.isa, options.threads);
   Table table;
-  std::printf("\nlightning, 4 heads of 64, %s\n%7s %12s %12s\n", options.isa.c_str(), "tokens",
-              "answer us", "advance us");
+  std::printf("\nlightning, 4 heads of 64, %s\n%7s %12s %12s\n",
+              std::string(backend->name()).c_str(), "tokens", "answer us", "advance us");
   const Floats x = noise(kBatch * 256), decay(4, 0.1f);
   Floats out(kBatch * 256), s(4 * 64 * 64);
   const LinearState state{s.data(), decay.data(), 4, 64};

@@ -14,7 +14,7 @@ const jsonFile = new URL("ring-attention.json", results);
 const panelWidth = 320;
 const panelHeight = 260;
 const top = 52;
-const lefts = [64, 64 + panelWidth + 92];
+const lefts = [78, 78 + panelWidth + 92];
 const width = lefts[1] + panelWidth + 24;
 const height = top + panelHeight + 118;
 
@@ -65,8 +65,7 @@ function panel(left, title, unit, series) {
   const ys = series.flatMap(({ points }) => points.map(([, y]) => y));
   const xTicks = powersOf(2, Math.min(...xs), Math.max(...xs));
   const yTicks = powersOf(10, Math.min(...ys), Math.max(...ys));
-  const along = (value, ticks) =>
-    Math.log(value / ticks[0]) / Math.log(ticks.at(-1) / ticks[0]);
+  const along = (value, ticks) => Math.log(value / ticks[0]) / Math.log(ticks.at(-1) / ticks[0]);
   const px = (x) => (left + along(x, xTicks) * panelWidth).toFixed(1);
   const py = (y) => (top + (1 - along(y, yTicks)) * panelHeight).toFixed(1);
   const bottom = top + panelHeight;
@@ -88,7 +87,7 @@ function panel(left, title, unit, series) {
   const middle = top + panelHeight / 2;
   parts.push(
     `<text x="${left + panelWidth / 2}" y="${bottom + 40}" text-anchor="middle">tokens read</text>`,
-    `<text transform="translate(${left - 50} ${middle}) rotate(-90)" text-anchor="middle">${unit}</text>`,
+    `<text transform="translate(${left - 62} ${middle}) rotate(-90)" text-anchor="middle">${unit}</text>`,
   );
   for (const { kind, wide, points } of series) {
     const path = points.map(([x, y]) => `${px(x)} ${py(y)}`).join("L");
@@ -117,7 +116,9 @@ function legend(table) {
   const y = height - 40;
   const parts = [];
   let x = lefts[0];
-  const keys = new Set(table.map((r) => `${r.heads} heads, ${r.kvHeads} kv, ${r.headDim} channels`));
+  const keys = new Set(
+    table.map((r) => `${r.heads} heads, ${r.kvHeads} kv, ${r.headDim} channels`),
+  );
   for (const [i, shape] of [...keys].entries())
     for (const kind of ["full", "ring"]) {
       const dash = i > 0 ? " wide" : "";
