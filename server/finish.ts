@@ -27,10 +27,19 @@ export function silentBecause({ suffix }: Pick<Cursor, "suffix">): string | null
  */
 export function finish(text: string, cursor: Cursor): string {
   let result = wantsSingleLine(cursor) ? firstLineWithText(text) : text;
-  result = cutLoop(result);
+  // What one rule leaves can be another's: without its last space, the end may say what follows.
+  for (let before = ""; before !== result; ) {
+    before = result;
+    result = cutOnce(result, cursor);
+  }
+  return result;
+}
+
+function cutOnce(text: string, cursor: Cursor): string {
+  let result = cutLoop(text);
   result = dropRepeatedLines(result, cursor);
   result = dropUnbalancedClosers(result, cursor);
-  result = dropLineEndOverlap(result, cursor);
+  result = dropLineEndOverlap(result.trimEnd(), cursor);
   result = result.trimEnd();
   return result.trim() === "" ? "" : result;
 }
@@ -46,7 +55,7 @@ export function wholePart(
   cursor: Cursor,
   isWhole: (text: string) => boolean,
 ): string | null {
-  if (LOOP.test(text)) return text;
+  if (loopIn(text) !== null) return text;
   const lines = text.split("\n");
   if (lines.length < 2) return null;
   const last = lines.at(-1)!;
@@ -64,9 +73,15 @@ export function wholePart(
 
 const LOOP = /(\S[^\n]{1,15}?)\1{5,}/; // the same two to sixteen characters, six times over
 
-/** Keeps one turn of what a model goes round in. */
-function cutLoop(text: string): string {
+/** What a model goes round in, or null. A row of one character is a line drawn, not a loop. */
+function loopIn(text: string): RegExpExecArray | null {
   const loop = LOOP.exec(text);
+  return loop === null || new Set(loop[1]).size === 1 ? null : loop;
+}
+
+/** Keeps one turn of a loop. */
+function cutLoop(text: string): string {
+  const loop = loopIn(text);
   return loop === null ? text : text.slice(0, loop.index + loop[1]!.length);
 }
 

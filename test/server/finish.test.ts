@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import fc from "fast-check";
+import { finish, indentOf, silentBecause, wantsSingleLine, wholePart } from "../../server/finish";
+import { isWholeStatement } from "../../server/syntax";
+import { at } from "./support";
+
+function check(source: string, text: string, expected: string) {
+  assert.equal(finish(text, at(source)), expected);
+}
+
+/** What is kept of `text` at the bar, the syntax asked for what is whole. */
+function checkWhole(languageId: string, source: string, text: string, expected: string | null) {
+  const cursor = at(source, "a", languageId);
+  const whole = (written: string) => isWholeStatement(languageId, cursor.prefix, written);
+  assert.equal(wholePart(text, cursor, whole), expected);
+}
+
+suite("finish", () => {
+  test("keeps what is fine", () => check("const a = |;", "b + c", "b + c"));
+  test("keeps one line where something stands behind the cursor", () =>
+    check("f(|, 1);", "a\nb", "a"));
+  test("keeps one line behind the start of a statement", () =>
+    check("const a = |", "b;\nconst c = d;", "b;"));
+  test("keeps several lines where a block opens", () =>
+    check("function f() {|", "\n  a();\n  b();\n}", "\n  a();\n  b();\n}"));
+  test("drops white space at the end", () => check("const a = |", "b;  \n", "b;"));
+  test("proposes nothing for white space", () => check("{\n  |\n}", "  \n \n", ""));
+  test("stops before a line that the file says next", () =>
+    check("{\n  |\n  b();\n}", "a();\n  b();\n  c();", "a();"));
+  test("proposes nothing where the file says it next", () =>
+    check("{\n  |\n  b();\n}", "b();", ""));
+  test("drops a closer that closes nothing", () => check("a = b|", " + c)", " + c"));
+  test("keeps a closer that the prefix waits for", () => check("f(a|", ", b);", ", b);"));
+  test("drops a closer that the suffix has", () => check("f(a|);", ", b)", ", b"));
+  test("drops the end that the rest of the line repeats", () => {
+    check("f(a|);", ", b);", ", b");
+    check("x = a| + b", " * 2 + b", " * 2");
+    check("const a = b|;", " + c; ", " + c");
+  });
+  test("keeps a bracket in a string", () => check("a = |", '"(:" + b', '"(:" + b'));
+  test("keeps one turn of a loop", () =>
+    check("{\n  |\n}", "ab, ab, ab, ab, ab, ab, ab, ab, ", "ab,"));
+
+  const word = fc.constantFrom(
+    "a",
+    "b(",
+    ")",
+    ";",
+    " ",
+    "\n",
+    "}",
+    "{",
+    "]",
+    '"',
+    "'",
+    "\n  ",
+    "//",
+  );
+  const text = fc.array(word, { maxLength: 14 }).map((words) => words.join(""));
+  test("never adds to what the model wrote", () =>
+    fc.assert(
+      fc.property(text, text, text, (prefix, suffix, written) => {
+        const cursor = { ...at("|"), prefix, suffix };
+        assert.ok(written.startsWith(finish(written, cursor)));
+      }),
+      { numRuns: 2000 },
+    ));
+  test("has nothing to do after itself", () =>
+    fc.assert(
+      fc.property(text, text, text, (prefix, suffix, written) => {
+        const cursor = { ...at("|"), prefix, suffix };
+        const once = finish(written, cursor);
+        assert.equal(finish(once, cursor), once);
+      }),
+      { numRuns: 4000 },
+    ));
+});
+
+suite("what is enough", () => {
+  const enough = (name: string, ...row: Parameters<typeof checkWhole>) =>
+    test(name, () => checkWhole(...row));
+  enough("goes on within the line", "typescript", "const a = |", "b + c", null);
+  enough("ends with the line", "typescript", "const a = |", "b;\n", "b;");
+  enough("goes on within a block", "typescript", "|", "if (a) {\n  b();\n", null);
+  enough("ends behind a block", "typescript", "|", "if (a) {\n  b();\n}\nc", "if (a) {\n  b();\n}");
+  enough("goes on with else", "typescript", "{\n  |", "if (a) {\n    b();\n  }\n  else", null);
+  enough("ends at an empty line", "python", "|", "a = 1\n\n", "a = 1\n");
+  enough("goes on in an indented body", "python", "def f():\n    |", "if a:\n        b()\n", null);
+  enough("ends where the indentation does", "python", "def f():\n    |", "a()\nb", "a()");
+  enough("goes on with except", "python", "def f():\n    |", "try:\n        a()\n    except", null);
+  enough("ends a statement before its sibling", "python", "def f():\n    |", "a()\n    b", "a()");
+  enough(
+    "ends before what the file says next",
+    "typescript",
+    "|\nb();\n",
+    "a();\nb();\n",
+    "a();\nb();",
+  );
+  enough("waits for some text", "typescript", "|", "\n\n", null);
+  enough("ends a loop", "typescript", "|", "ab, ".repeat(7), "ab, ".repeat(7));
+});
+
+suite("places", () => {
+  test("asks for one line by what stands around the cursor", () => {
+    const single = (source: string) => wantsSingleLine(at(source));
+    assert.deepEqual(["a|b", "a = |", "{|", "  |", "x => |", "|;"].map(single), [
+      true,
+      true,
+      false,
+      false,
+      false,
+      true,
+    ]);
+  });
+  test("is silent inside a word", () => {
+    assert.equal(silentBecause({ suffix: "ord" }), "inside a word");
+    assert.equal(silentBecause({ suffix: ");" }), null);
+    assert.equal(silentBecause({ suffix: "" }), null);
+  });
+  test("counts a tab as four columns", () => assert.equal(indentOf("\t  a"), 6));
+});
