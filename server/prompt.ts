@@ -34,9 +34,11 @@ export interface Prompt {
 }
 
 const SNIPPET_SHARE = 0.25; // of the budget, for other files
+const PATH_SHARE = 0.25; // of the budget: a path's end says most
 const SUFFIX_SHARE = 0.25; // of what they leave; the prefix says more of what comes next
 const STEP = 32; // lines: the prefix's start moves in steps, because moving it means reading anew
 const LINE_STEP = 1024; // characters, the same within one very long line
+const CUT_SHARE = 0.25; // of the prefix's budget, the same within a line that is longer than it
 const MAX_LINE = 4 * LINE_STEP;
 
 /**
@@ -50,7 +52,7 @@ export function buildPrompt(
   vocabulary: Vocabulary,
 ): Prompt {
   const { fileSep, fimPrefix, fimSuffix, fimMiddle } = vocabulary;
-  const path = vocabulary.encode(`${cursor.path}\n`);
+  const path = tail(vocabulary.encode(`${cursor.path}\n`), budget * PATH_SHARE);
   const other = snippetTokens(snippets, budget * SNIPPET_SHARE, vocabulary);
   const left = Math.max(0, budget - other.length - path.length - 4);
   const suffix = suffixTokens(cursor.suffix, left * SUFFIX_SHARE, vocabulary);
@@ -68,6 +70,12 @@ function concatenate(parts: readonly ArrayLike<number>[]): Uint32Array {
     end += part.length;
   }
   return tokens;
+}
+
+/** The last tokens, as many as fit. */
+function tail(tokens: ArrayLike<number>, budget: number): Uint32Array {
+  const dropped = Math.max(0, tokens.length - Math.max(0, Math.floor(budget)));
+  return Uint32Array.from(tokens).slice(dropped);
 }
 
 function snippetTokens(
@@ -124,8 +132,10 @@ function prefixTokens(prefix: string, budget: number, vocabulary: Vocabulary): U
     if (all[start]!.length > MAX_LINE) break;
   }
   if (reversed.length === 0) {
-    const last = Array.from(vocabulary.encode(lineTail(all[start - 1]!)));
-    return Uint32Array.from(last.slice(Math.max(0, last.length - Math.max(0, Math.floor(budget)))));
+    // In steps here too: else each typed character would move the start.
+    const last = vocabulary.encode(lineTail(all[start - 1]!));
+    const step = Math.max(1, Math.floor(budget * CUT_SHARE));
+    return tail(last, last.length - Math.ceil((last.length - Math.floor(budget)) / step) * step);
   }
   const dropped = toBlockStart(all, start, prefix.slice(0, prefix.length - window.length));
   return concatenate(reversed.slice(0, reversed.length - dropped).reverse());
