@@ -4,7 +4,10 @@ import manifest from "../package.json";
 import type { Settings } from "./protocol";
 
 const properties = manifest.contributes.configuration.properties as Readonly<
-  Record<string, { readonly default: unknown }>
+  Record<
+    string,
+    { readonly default: unknown; readonly minimum?: number; readonly maximum?: number }
+  >
 >;
 
 /** The defaults, read from package.json: they stand nowhere else. */
@@ -15,8 +18,11 @@ export const defaultSettings: Settings = Object.fromEntries(
   ]),
 ) as unknown as Settings;
 
-const isNumber = (value: unknown) => typeof value === "number" && Number.isFinite(value);
-const isCount = (value: unknown) => isNumber(value) && Number(value) >= 0;
+/** Whether `value` is a whole number that package.json allows for the setting. */
+function isCount(key: keyof Settings, value: unknown): boolean {
+  const { minimum = 0, maximum = Number.MAX_SAFE_INTEGER } = properties[`ringside.${key}`]!;
+  return Number.isInteger(value) && Number(value) >= minimum && Number(value) <= maximum;
+}
 
 const accepts: { readonly [Key in keyof Settings]: (value: unknown) => boolean } = {
   enabled: (value) => typeof value === "boolean",
@@ -24,10 +30,10 @@ const accepts: { readonly [Key in keyof Settings]: (value: unknown) => boolean }
     Array.isArray(value) && value.every((item) => typeof item === "string"),
   model: (value) => value === null || (typeof value === "string" && value !== ""),
   device: (value) => value === "auto" || value === "cpu",
-  threads: isCount,
-  contextTokens: (value) => isNumber(value) && Number(value) >= 64,
-  maxTokens: (value) => isNumber(value) && Number(value) >= 1,
-  debounceMs: (value) => value === null || isCount(value),
+  threads: (value) => isCount("threads", value),
+  contextTokens: (value) => isCount("contextTokens", value),
+  maxTokens: (value) => isCount("maxTokens", value),
+  debounceMs: (value) => value === null || isCount("debounceMs", value),
 };
 
 /** `value` as Settings; `onProblem` hears of each entry that is not as it should be. */
