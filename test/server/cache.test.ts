@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import fc from "fast-check";
+import { CompletionCache } from "../../server/cache";
+import { at } from "./support";
+
+/** Stores `completion` at `stored`, then looks at `asked`: the one place that knows the API. */
+function check(stored: string, completion: string, asked: string, expected: string | undefined) {
+  const cache = new CompletionCache();
+  cache.store(at(stored), completion);
+  assert.equal(cache.find(at(asked)), expected);
+}
+
+suite("completion cache", () => {
+  test("answers at the same cursor", () => check("a = |;", "b + c", "a = |;", "b + c"));
+  test("answers the rest once its start is typed", () =>
+    check("a = |;", "b + c", "a = b |;", "+ c"));
+  test("is silent once the user goes another way", () =>
+    check("a = |;", "b + c", "a = x|;", undefined));
+  test("asks again once all of it is typed", () => check("a = |", "b", "a = b|", undefined));
+  test("is silent where the suffix differs", () => check("a = |;", "b", "a = |)", undefined));
+  test("keeps that nothing is to be proposed", () => check("a = |", "", "a = |", ""));
+  test("tells files apart", () => {
+    const cache = new CompletionCache();
+    cache.store(at("a|", "x.ts"), "b");
+    assert.equal(cache.find(at("a|", "y.ts")), undefined);
+  });
+  test("forgets the oldest first, and all when cleared", () => {
+    const cache = new CompletionCache();
+    for (let i = 0; i <= 256; i++) cache.store(at(`${i}:|`), "x");
+    assert.equal(cache.find(at("0:|")), undefined);
+    assert.equal(cache.find(at("1:|")), "x");
+    cache.clear();
+    assert.equal(cache.find(at("1:|")), undefined);
+  });
+  test("gives the rest after any number of typed characters", () =>
+    fc.assert(
+      fc.property(fc.string({ minLength: 1, maxLength: 90 }), fc.nat(89), (completion, cut) => {
+        fc.pre(cut < completion.length && !completion.includes("|"));
+        check("x = |", completion, `x = ${completion.slice(0, cut)}|`, completion.slice(cut));
+      }),
+    ));
+});
