@@ -84,6 +84,14 @@ function bestWindow(
 
 /** The last three parts of a path or URI: enough to tell what a file is about. */
 export function shortPath(uri: string): string {
-  const decoded = decodeURIComponent(uri.replace(/%(?![0-9A-Fa-f]{2})/g, "%25"));
-  return decoded.split(/[/\\]/).filter(Boolean).slice(-3).join("/");
+  return decoded(uri).split(/[/\\]/).filter(Boolean).slice(-3).join("/");
+}
+
+/** A path may hold any percent sign; what is no UTF-8 stays as it is. */
+function decoded(uri: string): string {
+  try {
+    return decodeURIComponent(uri.replace(/%(?![0-9A-Fa-f]{2})/g, "%25"));
+  } catch {
+    return uri;
+  }
 }
