@@ -1,0 +1,171 @@
+// Who may import whom: read from the sources, so that a shortcut fails here and not in a year.
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, relative, sep } from "node:path";
+import { suite, test } from "node:test";
+
+const root = join(__dirname, "../..");
+const MAX_LINES = 450;
+
+interface Source {
+  readonly path: string; // from the root, with /
+  readonly text: string;
+}
+
+function sourcesIn(folder: string): Source[] {
+  const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() && /\.(ts|mjs|js|h|cpp)$/.test(entry.name))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .filter((path) => !path.includes("node_modules"))
+    .map((path) => ({
+      path: relative(root, path).split(sep).join("/"),
+      text: readFileSync(path, "utf8"),
+    }));
+}
+
+/** What a source imports or includes, as it says it. */
+function importsOf({ path, text }: Source): string[] {
+  const pattern = /\.(h|cpp)$/.test(path)
+    ? /^\s*#\s*include\s*[<"]([^>"]+)[>"]/gm
+    : /(?:\bfrom\s+|\bimport\s+|\bimport\(\s*|\brequire\(\s*)["']([^"']+)["']/g;
+  return [...text.matchAll(pattern)].map(([, name]) => name!);
+}
+
+interface Rule {
+  readonly says: string;
+  readonly over: RegExp; // paths that the rule is about
+  readonly forbids: RegExp; // imports
+  readonly except?: RegExp; // paths that may
+}
+
+const network =
+  /^(node:)?(http2?|https|net|tls|dgram|dns(\/promises)?|undici|axios|node-fetch|ws)$/;
+const native = /^(\.\.\/)+native(\/|$)/;
+
+const rules: readonly Rule[] = [
+  { says: "vscode only in extension/", over: /^(server|native|training)\//, forbids: /^vscode$/ },
+  {
+    says: "the LSP library only in server/main",
+    over: /^server\//,
+    forbids: /^vscode-(languageserver|languageclient|jsonrpc)/,
+    except: /^server\/main\.ts$/,
+  },
+  {
+    says: "extension/ imports of server/ only the protocol",
+    over: /^extension\//,
+    forbids: /server\/(?!protocol$)/,
+  },
+  { says: "extension/ never imports native/", over: /^extension\//, forbids: native },
+  {
+    says: "server/ reaches native/ only through engine",
+    over: /^server\//,
+    forbids: native,
+    except: /^server\/engine\.ts$/,
+  },
+  { says: "server/ never imports extension/", over: /^(server|native)\//, forbids: /extension\// },
+  { says: "no network", over: /^(server|extension)\//, forbids: network },
+  {
+    says: "prompt, finish and cache import only each other",
+    over: /^server\/(prompt|finish|cache)\.ts$/,
+    forbids: /^(?!\.\/(prompt|finish|cache|protocol)$)/,
+  },
+  { says: "debounce imports nothing", over: /^server\/debounce\.ts$/, forbids: /./ },
+  {
+    says: "napi.h only in native/addon",
+    over: /^(native|kernels)\//,
+    forbids: /^(napi|node_api|uv)\.h$/,
+    except: /^native\/addon\.cpp$/,
+  },
+  {
+    says: "the addon's headers only in the addon",
+    over: /^(native|kernels)\//,
+    forbids: /addon_\w+\.h$/,
+    except: /^native\/addon(\.cpp|_\w+\.h)$/,
+  },
+  {
+    says: "intrinsics only in kernels/cpu/dot_*",
+    over: /^(native|kernels)\//,
+    forbids: /^(\w*mmintrin|x86intrin|arm_neon|arm_sve)\.h$/,
+    except: /^kernels\/cpu\/dot_\w+\.cpp$/,
+  },
+  {
+    says: "native/ knows of kernels/ its backend and types alone",
+    over: /^native\//,
+    forbids: /kernels\/(?!(backend|quant)\.h$)/,
+  },
+  { says: "kernels/ never includes native/", over: /^kernels\//, forbids: /native\// },
+];
+
+/** What breaks a rule: `path imports name: rule`. */
+function violations(sources: readonly Source[]): string[] {
+  return sources.flatMap((source) =>
+    rules
+      .filter(({ over, except }) => over.test(source.path) && !except?.test(source.path))
+      .flatMap(({ says, forbids }) =>
+        importsOf(source)
+          .filter((name) => forbids.test(name))
+          .map((name) => `${source.path} imports ${name}: ${says}`),
+      ),
+  );
+}
+
+const calls = /\b(fetch|XMLHttpRequest|WebSocket|EventSource)\s*\(/;
+const ours = ["extension", "server", "native", "kernels"].flatMap(sourcesIn);
+
+/** A planted source must break exactly the rules that say `expected`. */
+function check(path: string, text: string, ...expected: string[]) {
+  const found = violations([{ path, text }]).map((line) => line.replace(/^.*?: /, ""));
+  assert.deepEqual(found, expected);
+}
+
+suite("architecture", () => {
+  test("reads the sources", () => {
+    assert.ok(ours.length > 40);
+    const main = ours.find(({ path }) => path === "server/main.ts")!;
+    assert.ok(importsOf(main).includes("vscode-languageserver/node"));
+  });
+  test("has every import where it belongs", () => assert.deepEqual(violations(ours), []));
+  test("calls no network", () => {
+    const own = ours.filter(({ path }) => /^(server|extension)\//.test(path));
+    assert.deepEqual(
+      own.filter(({ text }) => calls.test(text)).map(({ path }) => path),
+      [],
+    );
+    assert.match("await fetch(url)", calls);
+  });
+  test("has files that fit a reader", () => {
+    const long = ours.filter(({ text }) => text.split("\n").length > MAX_LINES);
+    assert.deepEqual(
+      long.map(({ path }) => path),
+      [],
+    );
+  });
+  test("has defaults of settings in package.json alone", () => {
+    const { text } = ours.find(({ path }) => path === "server/settings.ts")!;
+    assert.match(text, /import manifest from "\.\.\/package\.json"/);
+    const own = ours.filter(({ path }) => /^(server|extension)\//.test(path));
+    const given = /\b(contextTokens|maxTokens|debounceMs|threads)\s*(:|=|\?\?)\s*\d/;
+    assert.deepEqual(
+      own.filter(({ text }) => given.test(text)).map(({ path }) => path),
+      [],
+    );
+    assert.match("{ maxTokens: 48 }", given);
+  });
+  test("finds what is planted", () => {
+    check("server/x.ts", 'import { window } from "vscode";', rules[0]!.says);
+    check("server/x.ts", 'import * as s from "vscode-languageserver/node";', rules[1]!.says);
+    check("extension/x.ts", 'import { finish } from "../server/finish";', rules[2]!.says);
+    check("extension/x.ts", 'const e = require("../native/index.js");', rules[3]!.says);
+    check("server/cli.ts", 'const e = await import("../native");', rules[4]!.says);
+    check("server/x.ts", 'import "../extension/main";', rules[5]!.says);
+    check("server/x.ts", 'import { get } from "node:https";', rules[6]!.says);
+    check("server/cache.ts", 'import { readFileSync } from "node:fs";', rules[7]!.says);
+    check("server/debounce.ts", 'import { lines } from "./prompt";', rules[8]!.says);
+    check("native/engine.cpp", "#include <napi.h>", rules[9]!.says);
+    check("native/engine.cpp", '#include "addon_call.h"', rules[10]!.says);
+    check("kernels/cpu/threads.cpp", "#include <immintrin.h>", rules[11]!.says);
+    check("native/model.cpp", '#include "../kernels/cpu/cpu.h"', rules[12]!.says);
+    check("kernels/reference.cpp", '#include "../native/engine.h"', rules[13]!.says);
+  });
+});

@@ -1,0 +1,54 @@
+// package.json and the code must say the same.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { suite, test } from "node:test";
+import manifest from "../../package.json";
+
+const source = readFileSync(join(__dirname, "../../extension/commands.ts"), "utf8");
+const properties = Object.entries(manifest.contributes.configuration.properties);
+
+/** The names of the settings for which `holds` is false. */
+function check(holds: (setting: Record<string, unknown>, key: string) => boolean) {
+  assert.deepEqual(
+    properties.filter(([key, setting]) => !holds(setting, key)).map(([key]) => key),
+    [],
+  );
+}
+
+suite("manifest", () => {
+  test("lists the commands that there are", () => {
+    const keys = [...source.matchAll(/^ {2}"(ringside\.\w+)":/gm)].map(([, key]) => key);
+    assert.ok(keys.length > 0);
+    assert.deepEqual(
+      manifest.contributes.commands.map(({ command }) => command).sort(),
+      keys.sort(),
+    );
+  });
+  test("gives every command a title and the category", () => {
+    for (const { title, category } of manifest.contributes.commands) {
+      assert.ok(title.length > 3);
+      assert.equal(category, "Ringside");
+    }
+  });
+  test("describes each setting, with a default and an order", () => {
+    check(({ markdownDescription }) => /^[A-Z][\s\S]{10,}\.$/.test(String(markdownDescription)));
+    check((setting) => "default" in setting);
+    assert.deepEqual(
+      properties.map(([, { order }]) => order),
+      properties.map((_, i) => i + 1),
+    );
+  });
+  test("bounds each number", () =>
+    check(({ type, minimum, maximum }) => {
+      const isNumber = [type].flat().includes("integer");
+      return !isNumber || (typeof minimum === "number" && typeof maximum === "number");
+    }));
+  test("keeps an untrusted workspace from naming files", () => {
+    const { supported, restrictedConfigurations } = manifest.capabilities.untrustedWorkspaces;
+    assert.equal(supported, "limited");
+    assert.deepEqual(restrictedConfigurations, ["ringside.model"]);
+  });
+  test("starts with the first file, not with the window", () =>
+    assert.deepEqual(manifest.activationEvents, ["onLanguage"]));
+});
