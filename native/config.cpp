@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backend.h"
 #include "error.h"
 #include "json.h"
 
@@ -100,6 +101,7 @@ void check_consistency(const Config& c, const Reader& read) {
   need(c.num_attention_heads % c.num_key_value_heads == 0,
        "num_attention_heads must be a multiple of num_key_value_heads");
   need(int64_t(c.num_attention_heads) * c.head_dim <= kMaxSize, "the heads are too wide");
+  need(c.head_dim <= kMaxHeadDim, "head_dim must be at most 256");
   need(c.num_attention_heads * c.head_dim % c.group_norm_size == 0,
        "group_norm_size must divide num_attention_heads * head_dim");
   need(c.rotary_dim % 2 == 0 && c.rotary_dim <= c.head_dim,
