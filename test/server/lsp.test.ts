@@ -1,0 +1,94 @@
+// The built server over stdio: node extension/build.mjs && node native/build.mjs
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { suite, test } from "node:test";
+import {
+  createMessageConnection,
+  type MessageConnection,
+  StreamMessageReader,
+  StreamMessageWriter,
+} from "vscode-jsonrpc/node";
+import type { Status } from "../../server/protocol";
+
+const server = join(__dirname, "../../dist/server.js");
+const uri = "file:///p/a.ts";
+const text = "function add(a: number, b: number) {\n  return \n}\n";
+const TIMEOUT_MS = 20_000; // for a model to load on a busy machine
+
+interface Client {
+  readonly connection: MessageConnection;
+  readonly settled: Status; // the first status that is not loading
+}
+
+const ask = ({ connection }: Client, line = 1, character = 9) =>
+  connection.sendRequest("textDocument/inlineCompletion", {
+    textDocument: { uri },
+    position: { line, character },
+    context: { triggerKind: 1 },
+  }) as Promise<{ insertText: string }[]>;
+
+/** Starts a server with `settings` and an open document, and ends it after `use`. */
+async function check(settings: unknown, use: (client: Client) => Promise<void>) {
+  const child = spawn(process.execPath, [server, "--stdio"], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const connection = createMessageConnection(
+    new StreamMessageReader(child.stdout),
+    new StreamMessageWriter(child.stdin),
+  );
+  try {
+    const status = new Promise<Status>((resolve, reject) => {
+      setTimeout(() => reject(new Error("The server says nothing.")), TIMEOUT_MS).unref();
+      connection.onNotification("ringside/status", (heard: Status) => {
+        if (heard.kind !== "loading") resolve(heard);
+      });
+    });
+    connection.listen();
+    const initializationOptions = { settings };
+    const params = { processId: null, rootUri: null, capabilities: {}, initializationOptions };
+    const { capabilities } = (await connection.sendRequest("initialize", params)) as {
+      capabilities: Record<string, unknown>;
+    };
+    assert.equal(capabilities.inlineCompletionProvider, true);
+    await connection.sendNotification("initialized", {});
+    const textDocument = { uri, languageId: "typescript", version: 1, text };
+    await connection.sendNotification("textDocument/didOpen", { textDocument });
+    await use({ connection, settled: await status });
+  } finally {
+    connection.dispose();
+    child.kill();
+  }
+}
+
+const quick = { threads: 1, maxTokens: 8, debounceMs: 0 };
+
+suite("language server", () => {
+  test("answers with what the bundled model writes", () =>
+    check(quick, async (client) => {
+      assert.equal(client.settled.kind, "ready");
+      const items = await ask(client);
+      assert.ok(Array.isArray(items));
+      for (const { insertText } of items) assert.ok(insertText.length > 0);
+      assert.deepEqual(await ask(client), items);
+    }));
+  test("lives on with settings that make no sense", () =>
+    check({ threads: "many", model: 3, disabledLanguages: null, maxTokens: -1 }, async (client) => {
+      assert.equal(client.settled.kind, "ready");
+      await client.connection.sendNotification("workspace/didChangeConfiguration", {
+        settings: { ringside: ["?"] },
+      });
+      assert.ok(Array.isArray(await ask(client)));
+    }));
+  test("says that there is no model, and proposes nothing", () =>
+    check({ model: "/nowhere/at/all" }, async (client) => {
+      assert.equal(client.settled.kind === "failed" && client.settled.code, "MODEL_NOT_FOUND");
+      assert.deepEqual(await ask(client), []);
+    }));
+  test("answers an older request that a newer one ends", () =>
+    check({ ...quick, debounceMs: 200 }, async (client) => {
+      const [older, newer] = await Promise.all([ask(client), ask(client, 2, 1)]);
+      assert.deepEqual(older, []);
+      assert.ok(Array.isArray(newer));
+    }));
+});
