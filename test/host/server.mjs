@@ -1,6 +1,6 @@
 // A running VS Code server with its own data folder, and a Chromium that opens it.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,19 +32,21 @@ const userSettings = {
 const START_MS = 60_000;
 
 /**
- * Starts a VS Code server on a free port of 127.0.0.1.
+ * Starts a VS Code server on a free port of 127.0.0.1, with the packaged extension `vsix` if given.
  * Returns { port, dataFolder, stop() }. Throws with its output if it does not start.
  */
-export async function startServer({ settings = {}, port = 0, keep } = {}) {
-  const dataFolder = keep ?? mkdtempSync(join(tmpdir(), "ringside-host-"));
+export async function startServer({ settings = {}, port = 0, vsix } = {}) {
+  const dataFolder = mkdtempSync(join(tmpdir(), "ringside-host-"));
   mkdirSync(join(dataFolder, "data", "User"), { recursive: true });
   mkdirSync(join(dataFolder, "extensions"), { recursive: true });
   const all = JSON.stringify({ ...userSettings, ...settings }, null, 2);
   writeFileSync(join(dataFolder, "data", "User", "settings.json"), all);
-  const args = [
-    join(vscode, "out", "server-main.js"),
-    "--accept-server-license-terms",
+  const folders = [
     ...["--server-data-dir", dataFolder, "--extensions-dir", join(dataFolder, "extensions")],
+  ];
+  const main = join(vscode, "out", "server-main.js");
+  const args = [
+    ...[main, "--accept-server-license-terms", ...folders],
     ...["--host", "127.0.0.1", "--port", String(port), "--without-connection-token"],
     ...["--disable-telemetry", "--disable-workspace-trust", "--enable-proposed-api"],
     ...["--enable-smoke-test-driver", "--log", "info"],
@@ -54,11 +56,15 @@ export async function startServer({ settings = {}, port = 0, keep } = {}) {
     EXTENSIONS_GALLERY: '{"serviceUrl":""}',
     XDG_RUNTIME_DIR: dataFolder,
   };
+  if (vsix !== undefined) {
+    const install = [main, ...folders, "--install-extension", vsix];
+    execFileSync(process.execPath, install, { env, stdio: "ignore" });
+  }
   const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   const stop = async () => {
     child.kill();
     await new Promise((done) => (child.exitCode === null ? child.once("exit", done) : done()));
-    if (keep === undefined) rmSync(dataFolder, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(dataFolder, { recursive: true, force: true, maxRetries: 5 });
   };
   return { port: await portOf(child), dataFolder, stop };
 }

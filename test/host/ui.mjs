@@ -1,6 +1,8 @@
 // The editor as eyes and hands have it: real keys, the ghost text that is painted, no popup.
 //
-//   node test/host/ui.mjs [--picture FILE]    npm run test:ui
+//   node test/host/ui.mjs [--picture FILE] [--vsix FILE]    npm run test:ui
+//
+// --vsix: the packaged extension, installed as a user installs it, instead of the sources.
 
 import assert from "node:assert/strict";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
@@ -14,11 +16,16 @@ import { root, workspace } from "./suite.mjs";
 const SHOWN_MS = 30_000;
 const ghost = ".ghost-text-decoration, .suggest-preview-text .view-line, .ghost-text";
 
-const { values } = parseArgs({ options: { picture: { type: "string" } } });
+const { values } = parseArgs({
+  options: { picture: { type: "string" }, vsix: { type: "string" } },
+});
 installHost();
 const folder = join(mkdtempSync(join(tmpdir(), "ringside-ui-")), "shop");
 cpSync(workspace, folder, { recursive: true });
-const server = await startServer({ settings: { "workbench.colorTheme": "Default Dark Modern" } });
+const server = await startServer({
+  settings: { "workbench.colorTheme": "Default Dark Modern" },
+  vsix: values.vsix,
+});
 const browser = await startBrowser();
 const page = await openPage(browser, server.port);
 let failed = 0;
@@ -68,7 +75,8 @@ async function check(name, body) {
 
 try {
   const path = remote(server.port, root);
-  await page.goto(workbenchUrl(server.port, folder, { extensionDevelopmentPath: path }));
+  const payload = values.vsix === undefined ? { extensionDevelopmentPath: path } : {};
+  await page.goto(workbenchUrl(server.port, folder, payload));
   await page.locator(".statusbar-item", { hasText: "Ringside" }).waitFor({ timeout: 60_000 });
   await openFile("cart.ts");
 
