@@ -83,8 +83,15 @@ suite("completion", () => {
   });
   test("leaves room for the completion in the model's context", async () => {
     const { services, prompts } = servicesThatWrite("b");
-    await complete(services, requestAt(`${"let a;\n".repeat(500)}|`), never);
-    assert.ok(prompts[0]! > 100 && prompts[0]! + defaultSettings.maxTokens <= 500);
+    for (let lines = 500; lines < 532; lines++) {
+      await complete(
+        services,
+        requestAt(`//${lines}\n${"let a;\n".repeat(250)}${"\n;".repeat(lines - 499)}|`),
+        never,
+      );
+    }
+    const longest = Math.max(...prompts);
+    assert.ok(longest > 400 && longest + defaultSettings.maxTokens <= 500, `${longest} tokens`);
   });
   test("reads line breaks as \\n", () => {
     const cursor = cursorAt({ text: "a\r\nb\rc", uri: "a", languageId: "c" }, 3);

@@ -27,6 +27,12 @@ suite("context", () => {
       [document("file:///q/r/p/a.ts", parser), document("file:///q/r/p/b.ts", other)],
       ["r/p/a.ts"],
     ));
+  test("puts the most alike tab last, nearest to the cursor", () => {
+    const some = document("file:///q/r/p/some.ts", `${parser}${other}`);
+    const most = document("file:///q/r/p/most.ts", parser);
+    check([most, some], ["r/p/some.ts", "r/p/most.ts"]);
+    check([some, most], ["r/p/some.ts", "r/p/most.ts"]);
+  });
   test("takes dialects of one family, no other language", () =>
     check(
       [document("a.tsx", parser, "typescriptreact"), document("a.py", parser, "python")],
