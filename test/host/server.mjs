@@ -127,7 +127,7 @@ export function remote(port, path) {
  * `await page.evaluate(() => window.ringsideToasts)`.
  */
 export async function openPage(browser, port) {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  const page = await browser.newPage({ viewport: { width: 1100, height: 720 } });
   const origin = `http://127.0.0.1:${port}`;
   await page.route(
     (url) => url.origin !== origin && !url.protocol.startsWith("ws"),

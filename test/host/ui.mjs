@@ -88,12 +88,7 @@ try {
     await page.keyboard.type("count += ", { delay: 60 });
     const shown = await ghostText();
     assert.notEqual(shown.trim(), "");
-    if (values.picture !== undefined) {
-      await page.screenshot({
-        path: values.picture,
-        clip: { x: 0, y: 0, width: 1100, height: 640 },
-      });
-    }
+    if (values.picture !== undefined) await page.screenshot({ path: values.picture });
     await page.keyboard.press("Tab");
     await page.locator(ghost).first().waitFor({ state: "detached" });
     assert.ok((await text()).includes(`count += ${shown.split("\n")[0].trimEnd()}`));
