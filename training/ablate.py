@@ -35,7 +35,7 @@ def run(name: str, arguments: argparse.Namespace) -> dict[str, np.ndarray]:
         [
             *(sys.executable, str(pathlib.Path(__file__).with_name("train.py"))),
             *("--config", str(arguments.config), "--data", *shards, "--out", str(out)),
-            *("--steps", str(arguments.steps), "--batch", "2", "--unquantized"),
+            *("--steps", str(arguments.steps), "--batch", "1", "--unquantized"),
             *("--changes", json.dumps(changes), *flags),
         ],
         check=True,

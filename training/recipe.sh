@@ -67,6 +67,12 @@ step "$work/heldout.npz" "${pack[@]}" \
 step "$work/evaluation.json" sh -c "\"$PYTHON\" evaluate.py --model $model \
   --corpus $work/corpus.jsonl --checkpoint $work/run/checkpoint.pt --middles $work/heldout.npz \
   --json | tee $work/evaluation.txt | tail -n 1 > $work/evaluation.json"
+infill() { # [--no-gate]: its JSON line
+  (cd .. && node --import tsx test/eval/infilling.ts --model "models/ringside-$size" --json "$@" \
+    "$HUMANEVAL/HumanEval-SingleLineInfilling.jsonl.gz" | tail -n 1)
+}
+infill_both() { printf '[%s, %s]\n' "$(infill)" "$(infill --no-gate)" > "$work/infilling.json"; }
+step "$work/infilling.json" infill_both
 step "$work/ablations/ablations.json" "${ablate[@]}" \
   --heldout "$work/heldout.npz" --out "$work/ablations"
 "$PYTHON" card.py --work "$work" --run "$work/run" --model "$model" \
