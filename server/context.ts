@@ -1,4 +1,4 @@
-// What else the model should see beside the file: for now the open tabs, the most alike part of each.
+// What else the model should see beside the file: the open tabs, the most alike part of each.
 
 import type { Snippet } from "./prompt";
 

@@ -78,52 +78,7 @@ __m256 f16_to_f32(const uint16_t* bits) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bits)));
 }
 
-// A row of weights that `load` brings to float eight at a time, and of inputs that `input` does.
-// The columns behind the last eight go through buffers filled up with zeros.
-template <typename Weight, typename Input, typename LoadWeight, typename LoadInput>
-void float_row(float* out, int64_t out_stride, const Weight* weights, const Input* const* x,
-               int count, int cols, LoadWeight load, LoadInput input) {
-  __m256 sum[kTile];
-  for (int i = 0; i < count; i++) sum[i] = _mm256_setzero_ps();
-  int c = 0;
-  for (; c + 8 <= cols; c += 8) {
-    const __m256 w = load(weights + c);
-    for (int i = 0; i < count; i++) sum[i] = _mm256_fmadd_ps(w, input(x[i] + c), sum[i]);
-  }
-  if (c < cols) {
-    Weight last[8] = {};
-    for (int e = c; e < cols; e++) last[e - c] = weights[e];
-    for (int i = 0; i < count; i++) {
-      Input rest[8] = {};
-      for (int e = c; e < cols; e++) rest[e - c] = x[i][e];
-      sum[i] = _mm256_fmadd_ps(load(last), input(rest), sum[i]);
-    }
-  }
-  for (int i = 0; i < count; i++) out[i * out_stride] = reduce(sum[i]);
-}
-
-void f8_row(float* out, int64_t out_stride, const uint8_t* weights, float scale,
-            const Activations* x, int count, int cols) {
-  const uint16_t* inputs[kTile];
-  for (int i = 0; i < count; i++) inputs[i] = x[i].bf16;
-  float_row(out, out_stride, weights, inputs, count, cols, f8_to_f32, bf16_to_f32);
-  for (int i = 0; i < count; i++) out[i * out_stride] *= scale;
-}
-
-void bf16_row(float* out, int64_t out_stride, const uint16_t* weights, const Activations* x,
-              int count, int cols) {
-  const uint16_t* inputs[kTile];
-  for (int i = 0; i < count; i++) inputs[i] = x[i].bf16;
-  float_row(out, out_stride, weights, inputs, count, cols, bf16_to_f32, bf16_to_f32);
-}
-
-void f16_row(float* out, int64_t out_stride, const uint16_t* weights, const Activations* x,
-             int count, int cols) {
-  const float* inputs[kTile];
-  for (int i = 0; i < count; i++) inputs[i] = x[i].f32;
-  const auto load = [](const float* values) { return _mm256_loadu_ps(values); };
-  float_row(out, out_stride, weights, inputs, count, cols, f16_to_f32, load);
-}
+#include "dot_rows.inc"
 
 void quantize_group(int8_t* q, float* scales, float* correction, const float* x) {
   const __m256 sign = _mm256_set1_ps(-0.0f);

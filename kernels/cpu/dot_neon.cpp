@@ -20,6 +20,8 @@ inline Vec fma(Vec a, Vec b, Vec c) { return vfmaq_f32(c, a, b); }
 
 #include "dot_tile.inc"
 
+float reduce(float32x4_t x) { return vaddvq_f32(x); }
+
 float f16_scale(uint16_t bits) {
   return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(bits))), 0);
 }
@@ -65,51 +67,7 @@ float32x4_t f16_to_f32(const uint16_t* bits) {
   return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(bits)));
 }
 
-// As in dot_avx2.cpp, four at a time.
-template <typename Weight, typename Input, typename LoadWeight, typename LoadInput>
-void float_row(float* out, int64_t out_stride, const Weight* weights, const Input* const* x,
-               int count, int cols, LoadWeight load, LoadInput input) {
-  float32x4_t sum[kTile];
-  for (int i = 0; i < count; i++) sum[i] = vdupq_n_f32(0.0f);
-  int c = 0;
-  for (; c + 4 <= cols; c += 4) {
-    const float32x4_t w = load(weights + c);
-    for (int i = 0; i < count; i++) sum[i] = vfmaq_f32(sum[i], w, input(x[i] + c));
-  }
-  if (c < cols) {
-    Weight last[4] = {};
-    for (int e = c; e < cols; e++) last[e - c] = weights[e];
-    for (int i = 0; i < count; i++) {
-      Input rest[4] = {};
-      for (int e = c; e < cols; e++) rest[e - c] = x[i][e];
-      sum[i] = vfmaq_f32(sum[i], load(last), input(rest));
-    }
-  }
-  for (int i = 0; i < count; i++) out[i * out_stride] = vaddvq_f32(sum[i]);
-}
-
-void f8_row(float* out, int64_t out_stride, const uint8_t* weights, float scale,
-            const Activations* x, int count, int cols) {
-  const uint16_t* inputs[kTile];
-  for (int i = 0; i < count; i++) inputs[i] = x[i].bf16;
-  float_row(out, out_stride, weights, inputs, count, cols, f8_to_f32, bf16_to_f32);
-  for (int i = 0; i < count; i++) out[i * out_stride] *= scale;
-}
-
-void bf16_row(float* out, int64_t out_stride, const uint16_t* weights, const Activations* x,
-              int count, int cols) {
-  const uint16_t* inputs[kTile];
-  for (int i = 0; i < count; i++) inputs[i] = x[i].bf16;
-  float_row(out, out_stride, weights, inputs, count, cols, bf16_to_f32, bf16_to_f32);
-}
-
-void f16_row(float* out, int64_t out_stride, const uint16_t* weights, const Activations* x,
-             int count, int cols) {
-  const float* inputs[kTile];
-  for (int i = 0; i < count; i++) inputs[i] = x[i].f32;
-  const auto load = [](const float* values) { return vld1q_f32(values); };
-  float_row(out, out_stride, weights, inputs, count, cols, f16_to_f32, load);
-}
+#include "dot_rows.inc"
 
 void quantize_group(int8_t* q, float* scales, float* correction, const float* x) {
   float32x4_t top = vdupq_n_f32(0.0f);
