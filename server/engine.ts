@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type * as Native from "../native";
 import { RingsideError } from "./errors";
 import type { Prompt, Vocabulary } from "./prompt";
+import { syntaxFeatureNames } from "./syntax";
 
 /** The specials that the prompt is made of; a model without them can't fill in the middle. */
 const specials = {
@@ -28,6 +29,8 @@ const CACHED_LINES = 8192; // a 20,000-line file's window holds about 250
 export class ModelEngine {
   private readonly lines = new Map<string, Uint32Array>(); // the oldest first
   readonly vocabulary: Vocabulary;
+  /** Whether the model's syntax gate knows the server's features; if not, it goes without them. */
+  readonly takesFeatures: boolean;
 
   private constructor(private readonly engine: Native.Engine) {
     const id = (text: string) => {
@@ -39,6 +42,10 @@ export class ModelEngine {
           `of a file. Set "ringside.model" to a model that can, or to null for the bundled one.`,
       );
     };
+    const { syntaxFeatures } = engine.info;
+    this.takesFeatures =
+      syntaxFeatures.length === syntaxFeatureNames.length &&
+      syntaxFeatureNames.every((name, index) => name === syntaxFeatures[index]);
     this.vocabulary = {
       encode: (text) => this.encode(text),
       fileSep: id(specials.fileSep),
@@ -69,14 +76,6 @@ export class ModelEngine {
     return this.engine.info;
   }
 
-  /** Names that the model was trained with and the server computes must be the same. */
-  knowsFeatures(names: readonly string[]): boolean {
-    const { syntaxFeatures } = this.info;
-    return (
-      syntaxFeatures.length === names.length && names.every((name, i) => name === syntaxFeatures[i])
-    );
-  }
-
   /** Token ids of one line; lines repeat from keystroke to keystroke, so they are kept. */
   private encode(line: string): Uint32Array {
     const known = this.lines.get(line);
@@ -98,7 +97,7 @@ export class ModelEngine {
     const request = {
       tokens,
       featuresFrom,
-      features: Uint32Array.from(features),
+      features: Uint32Array.from(this.takesFeatures ? features : []),
       maxTokens,
       singleLine,
     };

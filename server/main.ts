@@ -110,7 +110,7 @@ async function inlineCompletion(
   const services = { ...session, settings, engine: session.engine };
   const request = { document: asOpen(document), offset, others: others.map(asOpen), invoked };
   const completion = await complete(services, request, signal);
-  session.logCompletion(completion);
+  session.succeeded(completion);
   if (completion.text === "") return [];
   return [{ insertText: completion.text, range: { start: position, end: position } }];
 }

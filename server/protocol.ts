@@ -20,12 +20,7 @@ export interface Settings {
 
 export type Status =
   | { readonly kind: "loading"; readonly model: string; readonly share: number }
-  | {
-      readonly kind: "ready";
-      readonly model: string;
-      readonly device: string;
-      readonly busy: boolean;
-    }
+  | { readonly kind: "ready"; readonly model: string; readonly device: string }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
 
 export type ErrorCode =

@@ -8,7 +8,6 @@ import { Debounce } from "./debounce";
 import { ModelEngine } from "./engine";
 import { coded } from "./errors";
 import type { Settings, Status } from "./protocol";
-import { syntaxFeatureNames } from "./syntax";
 import { SyntaxTrees } from "./trees";
 
 export interface Listener {
@@ -27,6 +26,7 @@ export class Session {
   engine: ModelEngine | null = null;
   private loadedFor: string | null = null;
   private loading: Promise<void> = Promise.resolve();
+  private showsFailure = false;
 
   constructor(
     private readonly bundledModel: string,
@@ -52,7 +52,7 @@ export class Session {
       const engine = await ModelEngine.load(folder, { threads }, (share) =>
         this.listener.status({ kind: "loading", model: name, share }),
       );
-      if (!engine.knowsFeatures(syntaxFeatureNames)) {
+      if (!engine.takesFeatures) {
         this.listener.log(`${name} was made with other syntax features; its gate goes without.`);
       }
       this.engine = engine;
@@ -66,21 +66,25 @@ export class Session {
 
   private ready(): void {
     if (this.engine === null) return;
+    this.showsFailure = false;
     const { name, backend, threads } = this.engine.info;
     const device = `CPU (${backend}, ${threads} ${threads === 1 ? "thread" : "threads"})`;
-    this.listener.status({ kind: "ready", model: name, device, busy: false });
+    this.listener.status({ kind: "ready", model: name, device });
   }
 
   /** Something went wrong: the status says so, and the log has it whole. */
   failed(error: unknown): void {
     const { code, message, cause } = coded(error);
+    this.showsFailure = true;
     const stack = code === "INTERNAL" && cause instanceof Error ? `\n${cause.stack}` : "";
     this.listener.log(`${code}: ${message}${stack}`);
     this.listener.status({ kind: "failed", code, message });
   }
 
-  logCompletion(completion: Completion): void {
+  /** A completion was made: it is logged, and a failure before it is over. */
+  succeeded(completion: Completion): void {
     if (completion.source !== "model") return;
+    if (this.showsFailure) this.ready();
     const { promptTokens, reusedTokens, generatedTokens } = completion;
     const ms = (value: number | undefined) => (value ?? 0).toFixed(1);
     this.listener.log(

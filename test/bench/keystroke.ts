@@ -21,7 +21,7 @@ const { values } = parseArgs({
   options: { json: { type: "boolean", default: false }, keys: { type: "string", default: "120" } },
 });
 
-/** What the server logs of a completion that the model made; see Session.logCompletion. */
+/** What the server logs of a completion that the model made; see Session.succeeded. */
 const LOGGED =
   /^(\d+) tokens after (\d+) \((\d+) read before\): prepare ([\d.]+), go back ([\d.]+), read ([\d.]+), decode ([\d.]+) ms/;
 
