@@ -73,8 +73,8 @@ text.
 ABLATIONS = """
 ## Ablations
 
-A narrower model of the same depth, trained three times for {steps} steps of one row on the same rows with
-the same seed. Nats a token on held-out rows; differences to the first with their standard
+A narrower model of the same depth, trained three times for {steps} steps of one row, on the same
+rows with the same seed. Nats a token on held-out rows; differences to the first with their standard
 errors over rows or middles, positive where the change made it worse. One seed each: they say
 nothing of the spread between seeds, and {steps} steps are few.
 
