@@ -59,8 +59,10 @@ class Writer {
   void put(const std::string& name, const std::string& dtype, std::vector<int> shape,
            const std::vector<T>& values) {
     Entry entry{dtype, "", {}};
-    for (const int dim : shape)
-      entry.shape += (entry.shape.empty() ? "" : ",") + std::to_string(dim);
+    for (const int dim : shape) {
+      if (!entry.shape.empty()) entry.shape += ',';
+      entry.shape += std::to_string(dim);
+    }
     entry.data.assign(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
     entries_[{-int(sizeof(T)), name}] = entry;  // wide types first: each is aligned
   }
