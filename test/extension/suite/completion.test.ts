@@ -70,6 +70,21 @@ suite("completions in the editor", () => {
     assert.equal(line.trimEnd(), shown.split("\n")[0]);
   });
 
+  test("what is dismissed can't be accepted", async () => {
+    const editor = await open("ts", typescript);
+    await type("return ");
+    const before = editor.document.getText();
+    await accept(editor, "editor.action.inlineSuggest.acceptNextWord"); // so ghost text is shown
+    assert.notEqual(editor.document.getText(), before);
+    // The command is Escape's: it works where the editor has the focus.
+    await vscode.commands.executeCommand("workbench.action.focusActiveEditorGroup");
+    await vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
+    const dismissed = editor.document.getText();
+    await new Promise((done) => setTimeout(done, 800)); // for what might be shown again
+    await vscode.commands.executeCommand("editor.action.inlineSuggest.acceptNextWord");
+    assert.equal(editor.document.getText(), dismissed);
+  });
+
   test("nothing is proposed in a language that is off", async () => {
     const settings = vscode.workspace.getConfiguration("ringside");
     await settings.update("disabledLanguages", ["python"], vscode.ConfigurationTarget.Global);

@@ -33,11 +33,8 @@ export async function until<T>(
 }
 
 export async function ready(): Promise<void> {
-  const { status } = await api().then(async (ringside) => {
-    await until("the model to be ready", () => (ringside.status.kind === "ready" ? true : null));
-    return ringside;
-  });
-  if (status.kind !== "ready") throw new Error(`The status is ${status.kind}.`);
+  const ringside = await api();
+  await until("the model to be ready", () => (ringside.status.kind === "ready" ? true : null));
 }
 
 /** Opens a new file with `source`, whose `|` is the cursor. */
