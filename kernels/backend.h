@@ -25,9 +25,25 @@ using Token = int32_t;
 //   f8    -> x in bfloat16 (every E4M3 value is exact in bfloat16)
 //   bf16  -> x in bfloat16
 //   f16, f32 -> x in float
-enum class Type : uint8_t { f32, f16, bf16, f8, int4 };
+//   q8_0 .. q6_k (the block formats of GGUF) -> as int4
+enum class Type : uint8_t {
+  f32,
+  f16,
+  bf16,
+  f8,
+  int4,
+  q8_0,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q4_k,
+  q5_k,
+  q6_k
+};
 
-constexpr int kGroup = 32;        // columns that share a scale in int4, and in int8 activations
+constexpr int kGroup = 32;        // columns that share a scale in int8 activations
+constexpr int kSuperBlock = 256;  // columns of a block of q4_k, q5_k and q6_k
 constexpr int kMaxHeadDim = 256;  // the largest head_dim that a backend is asked with
 
 // Weights [rows, cols], row-major, not owned: points into the mapped file.
@@ -39,9 +55,19 @@ struct Matrix {
   // (compressed-tensors "pack-quantized"); f8: E4M3FN bytes; the others: their IEEE / bfloat16
   // bits.
   const void* data = nullptr;
-  // int4: float16 [rows, cols / 32]. f8: float32 [rows]. Otherwise null.
+  // int4: float16 [rows, cols / group]. f8: float32 [rows], or where block > 0 float32
+  // [ceil(rows / block), ceil(cols / block)]. Otherwise null: GGUF's blocks hold their own.
   const void* scales = nullptr;
+  const uint8_t* zeros = nullptr;  // int4: [rows, cols / group], subtracted in place of 8; or null
+  int group = kGroup;              // int4: columns that share a scale, a multiple of 32
+  int block = 0;                   // f8: rows and columns that share a scale; 0: a row does
+  const float* bias = nullptr;     // [rows], added to each product; or null
 };
+
+// Bytes of `cols` values of a row: whole blocks. cols is a multiple of block_cols(type).
+int64_t row_bytes(Type type, int cols);
+// Columns that are stored together: 1, 32 or 256; int4: 32.
+int block_cols(Type type);
 
 // The keys and values of one softmax layer, for `slots` positions; position p lives in slot p mod
 // slots. Layout: float [slots + sinks][n_kv_heads][head_dim], the same for k and v. The last
@@ -67,15 +93,29 @@ struct LinearState {
   int head_dim = 0;
 };
 
+// Rotary position embedding: of each head the first `dim` channels, as pairs (i, i + dim / 2), or
+// where interleaved (2i, 2i + 1), turn by position * frequency[i] and grow by `scale`.
+struct Rope {
+  const float* frequency = nullptr;  // [dim / 2], radians a position
+  int dim = 0;                       // 0: no rotation
+  float scale = 1.0f;                // YaRN's attention factor
+  bool interleaved = false;
+};
+
 // A SwiGLU feed-forward: down(silu(gate x) * up x). gate, up: [hidden, dim]; down: [dim, hidden].
 struct FeedForward {
   Matrix gate, up, down;
 };
 
 // Which experts a token takes. logits = w h + sum of the columns of `syntax` that the token's
-// features name; score = sigmoid(logits); the `top_k` best of score + bias; weight = score / (sum +
-// 1e-20) * scale. n_group > 1: only experts of the topk_group groups whose two best sum highest are
-// eligible.
+// features name; score = sigmoid(logits), or their softmax; the `top_k` best of score + bias;
+// weight = score / (sum + 1e-20) * scale, or score * scale where not normalized. n_group > 1: only
+// experts of the topk_group groups whose two best sum highest are eligible.
+//
+// The expert budget: of these, in the order of choice, only as many run as it takes for their
+// scores to sum to at least `cover` of the sum of all top_k, at most max_run and at least one. The
+// others' places hold -1 and weight 0, and the scores of those that run are scaled up to the sum of
+// all top_k, so that the layer's output keeps its size.
 struct Router {
   const float* w = nullptr;       // [n_experts, dim]
   const float* bias = nullptr;    // [n_experts], or null
@@ -87,6 +127,10 @@ struct Router {
   int n_group = 1;
   int topk_group = 1;
   float scale = 1.0f;
+  bool softmax = false;
+  bool normalized = true;
+  float cover = 1.0f;  // 1: all
+  int max_run = 0;     // 0: all
 };
 
 // Limits that a backend sizes its own scratch memory by, once: no operation allocates.
@@ -109,26 +153,31 @@ class Backend {
   // Called once, before anything else; may be called again with larger limits.
   virtual void reserve(const Limits& limits) = 0;
 
-  // y [n, rows] = x [n, cols] w^T.
-  virtual void matmul(float* y, const Matrix& w, const float* x, int n) = 0;
+  // y [n, rows] = x [n, cols] w^T + bias. Rows of y lie y_stride floats apart; 0: w.rows.
+  virtual void matmul(float* y, const Matrix& w, const float* x, int n, int y_stride = 0) = 0;
   // y [n, cols]: the rows of w that `tokens` [n] name, dequantized.
   virtual void embed(float* y, const Matrix& w, const Token* tokens, int n) = 0;
   // y [n, dim] = x / rms(x) * weight, per row. y may be x.
   virtual void rmsnorm(float* y, const float* x, const float* weight, int n, int dim,
                        float eps) = 0;
+  // y [n, dim] = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias, per row. y may be x.
+  virtual void layernorm(float* y, const float* x, const float* weight, const float* bias, int n,
+                         int dim, float eps) = 0;
   // x += y, `size` floats.
   virtual void add(float* x, const float* y, int64_t size) = 0;
   // gate = silu(gate) * up, `size` floats.
   virtual void swiglu(float* gate, const float* up, int64_t size) = 0;
   // x = silu(x), `size` floats.
   virtual void silu(float* x, int64_t size) = 0;
+  // x = gelu(x), `size` floats, by its tanh approximation: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715
+  // x^3))).
+  virtual void gelu(float* x, int64_t size) = 0;
 
   // x: n rows of `stride` floats, each starting with n_heads heads of head_dim, changed in place:
   // RMSNorm of each head (weight [head_dim], or null for none), then RoPE at positions position ..
-  // position+n-1 on the first rotary_dim channels, halves rotated against each other (NeoX),
-  // frequencies theta^(-2i/rotary_dim). rotary_dim 0: no rotation.
+  // position+n-1.
   virtual void norm_rope(float* x, const float* weight, int n, int stride, int n_heads,
-                         int head_dim, int rotary_dim, float theta, float eps, int position) = 0;
+                         int head_dim, const Rope& rope, float eps, int position) = 0;
 
   // Writes k, v (rows of `stride` floats, n_kv_heads * head_dim of them used) to positions position
   // .. position+n-1.
@@ -156,11 +205,13 @@ class Backend {
   virtual void gated_group_norm(float* y, const float* x, const float* gate, const float* weight,
                                 int n, int dim, int groups, float eps) = 0;
 
-  // experts, weights [n, top_k] of each token of h [n, dim]. features: [n_active] column indices of
-  // Router::syntax for tokens first_featured .. n-1; the tokens before take none.
+  // experts, weights [n, top_k] of each token of h [n, dim]; experts[..] -1: none. features:
+  // [n_active] column indices of Router::syntax for tokens first_featured .. n-1; the tokens before
+  // take none.
   virtual void route(int* experts, float* weights, const Router& router, const float* h, int n,
                      const int* features, int n_active, int first_featured) = 0;
-  // y [n, dim] += sum over each token's top_k experts of weight * FeedForward(x).
+  // y [n, dim] += sum over each token's top_k experts, those that are -1 left out, of weight *
+  // FeedForward(x).
   virtual void experts(float* y, const FeedForward* all, const int* experts, const float* weights,
                        int top_k, const float* x, int n) = 0;
 };
