@@ -37,9 +37,9 @@ inline float f8_to_float(uint8_t bits) {
   return sign * std::ldexp(float(fraction + 8), exponent - 10);
 }
 
-// Value `i` of packed int4: -8 .. 7. A byte holds two, the first in its low half.
-inline int int4_value(const uint8_t* packed, int64_t i) {
-  return ((packed[i / 2] >> (4 * (i & 1))) & 15) - 8;
+// Value `i` of packed int4, 0 .. 15. A byte holds two, the first in its low half.
+inline int nibble_of(const uint8_t* packed, int64_t i) {
+  return packed[i / 2] >> (4 * (i & 1)) & 15;
 }
 
 // The scale of a group of activations, and the inverse to multiply by: scale 0 for all zeros.

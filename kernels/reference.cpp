@@ -4,41 +4,24 @@
 #include <utility>
 #include <vector>
 
+#include "dequantize.h"
 #include "quant.h"
 
 namespace ringside {
 namespace {
 
+constexpr float kPi = 3.14159265f;
+
 float silu_of(float x) { return x / (1.0f + std::exp(-x)); }
 float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
-// The value at row r, column c.
-float weight(const Matrix& w, int r, int c) {
-  const int64_t i = int64_t(r) * w.cols + c;
-  switch (w.type) {
-    case Type::f32:
-      return static_cast<const float*>(w.data)[i];
-    case Type::f16:
-      return f16_to_float(static_cast<const uint16_t*>(w.data)[i]);
-    case Type::bf16:
-      return bf16_to_float(static_cast<const uint16_t*>(w.data)[i]);
-    case Type::f8:
-      return f8_to_float(static_cast<const uint8_t*>(w.data)[i]) *
-             static_cast<const float*>(w.scales)[r];
-    case Type::int4:
-      return float(int4_value(static_cast<const uint8_t*>(w.data), i)) *
-             f16_to_float(static_cast<const uint16_t*>(w.scales)[i / kGroup]);
-  }
-  return 0.0f;
-}
-
 // x as it meets weights of `type`: see enum Type.
 void round_input(float* rounded, const float* x, int cols, Type type) {
-  for (int c = 0; c < cols; c++) {
-    const bool narrow = type == Type::f8 || type == Type::bf16;
-    rounded[c] = narrow ? bf16_to_float(float_to_bf16(x[c])) : x[c];
+  const bool narrow = type == Type::f8 || type == Type::bf16;
+  if (narrow || type == Type::f32 || type == Type::f16) {
+    for (int c = 0; c < cols; c++) rounded[c] = narrow ? bf16_to_float(float_to_bf16(x[c])) : x[c];
+    return;
   }
-  if (type != Type::int4) return;
   for (int g = 0; g < cols; g += kGroup) {
     const float scale = group_scale(x + g);
     const float inverse = scale == 0.0f ? 0.0f : 1.0f / scale;
@@ -70,10 +53,11 @@ class Reference final : public Backend {
 
   void reserve(const Limits& limits) override {
     const size_t widest = size_t(std::max({limits.max_cols, limits.max_hidden, limits.max_rows}));
-    input_.resize(std::max(input_.size(), widest));
-    gate_.resize(input_.size());
-    up_.resize(input_.size());
-    out_.resize(input_.size());
+    row_.resize(std::max(row_.size(), widest));
+    input_.resize(std::max(input_.size(), size_t(limits.max_batch) * widest));
+    gate_.resize(row_.size());
+    up_.resize(row_.size());
+    out_.resize(row_.size());
     // A ring may see more than max_context with its hops and sinks; then attention() adds to these.
     scores_.resize(std::max(scores_.size(), size_t(std::max(limits.max_context, 4096))));
     positions_.reserve(scores_.size());
@@ -82,20 +66,21 @@ class Reference final : public Backend {
     ranked_.reserve(selection_.size());
   }
 
-  void matmul(float* y, const Matrix& w, const float* x, int n) override {
-    for (int i = 0; i < n; i++) {
-      round_input(input_.data(), x + int64_t(i) * w.cols, w.cols, w.type);
-      for (int r = 0; r < w.rows; r++) {
-        float sum = 0.0f;
-        for (int c = 0; c < w.cols; c++) sum += input_[size_t(c)] * weight(w, r, c);
-        y[int64_t(i) * w.rows + r] = sum;
+  void matmul(float* y, const Matrix& w, const float* x, int n, int y_stride) override {
+    const int64_t cols = w.cols, stride = y_stride == 0 ? w.rows : y_stride;
+    for (int i = 0; i < n; i++) round_input(input_.data() + i * cols, x + i * cols, w.cols, w.type);
+    for (int r = 0; r < w.rows; r++) {
+      dequantize_row(row_.data(), w, r);
+      for (int i = 0; i < n; i++) {
+        const float* input = input_.data() + i * cols;
+        const float sum = std::inner_product(input, input + cols, row_.data(), 0.0f);
+        y[i * stride + r] = sum + (w.bias != nullptr ? w.bias[r] : 0.0f);
       }
     }
   }
 
   void embed(float* y, const Matrix& w, const Token* tokens, int n) override {
-    for (int i = 0; i < n; i++)
-      for (int c = 0; c < w.cols; c++) y[int64_t(i) * w.cols + c] = weight(w, tokens[i], c);
+    for (int i = 0; i < n; i++) dequantize_row(y + int64_t(i) * w.cols, w, tokens[i]);
   }
 
   void rmsnorm(float* y, const float* x, const float* weight, int n, int dim, float eps) override {
@@ -104,6 +89,17 @@ class Reference final : public Backend {
       for (int c = 0; c < dim; c++) sum += x[c] * x[c];
       const float scale = 1.0f / std::sqrt(sum / float(dim) + eps);
       for (int c = 0; c < dim; c++) y[c] = x[c] * scale * (weight != nullptr ? weight[c] : 1.0f);
+    }
+  }
+
+  void layernorm(float* y, const float* x, const float* weight, const float* bias, int n, int dim,
+                 float eps) override {
+    for (int i = 0; i < n; i++, x += dim, y += dim) {
+      const float mean = std::accumulate(x, x + dim, 0.0f) / float(dim);
+      float variance = 0.0f;
+      for (int c = 0; c < dim; c++) variance += (x[c] - mean) * (x[c] - mean) / float(dim);
+      for (int c = 0; c < dim; c++)
+        y[c] = (x[c] - mean) / std::sqrt(variance + eps) * weight[c] + bias[c];
     }
   }
 
@@ -119,18 +115,28 @@ class Reference final : public Backend {
     for (int64_t i = 0; i < size; i++) x[i] = silu_of(x[i]);
   }
 
+  void gelu(float* x, int64_t size) override {
+    for (int64_t i = 0; i < size; i++) {
+      const float inner = std::sqrt(2.0f / kPi) * (x[i] + 0.044715f * x[i] * x[i] * x[i]);
+      x[i] = x[i] / 2.0f * (1.0f + std::tanh(inner));
+    }
+  }
+
   void norm_rope(float* x, const float* weight, int n, int stride, int n_heads, int head_dim,
-                 int rotary_dim, float theta, float eps, int position) override {
-    const int half = rotary_dim / 2;
+                 const Rope& rope, float eps, int position) override {
+    const int half = rope.dim / 2;
     for (int i = 0; i < n; i++)
       for (int h = 0; h < n_heads; h++) {
         float* head = x + int64_t(i) * stride + h * head_dim;
         if (weight != nullptr) rmsnorm(head, head, weight, 1, head_dim, eps);
         for (int j = 0; j < half; j++) {
-          const float angle = float(position + i) * std::pow(theta, -float(j) / float(half));
-          const float a = head[j], b = head[j + half];
-          head[j] = a * std::cos(angle) - b * std::sin(angle);
-          head[j + half] = b * std::cos(angle) + a * std::sin(angle);
+          const float angle = float(position + i) * rope.frequency[j];
+          const float cosine = std::cos(angle) * rope.scale, sine = std::sin(angle) * rope.scale;
+          float& first = head[rope.interleaved ? 2 * j : j];
+          float& second = head[rope.interleaved ? 2 * j + 1 : j + half];
+          const float a = first, b = second;
+          first = a * cosine - b * sine;
+          second = b * cosine + a * sine;
         }
       }
   }
@@ -224,21 +230,21 @@ class Reference final : public Backend {
         float logit = std::inner_product(h, h + router.dim, row, 0.0f);
         for (int f = 0; router.syntax != nullptr && i >= first_featured && f < n_active; f++)
           logit += router.syntax[e * router.n_features + features[f]];
-        probability_[size_t(e)] = sigmoid(logit);
-        const float bias = router.bias != nullptr ? router.bias[e] : 0.0f;
-        selection_[size_t(e)] = probability_[size_t(e)] + bias;
+        probability_[size_t(e)] = logit;
       }
+      score(router);
+      for (int e = 0; e < router.n_experts; e++)
+        selection_[size_t(e)] =
+            probability_[size_t(e)] + (router.bias != nullptr ? router.bias[e] : 0.0f);
       if (router.n_group > 1) drop_groups(router);
-      float sum = 1e-20f;
       for (int j = 0; j < router.top_k; j++) {
         const auto last = selection_.begin() + router.n_experts;
         const auto best = std::max_element(selection_.begin(), last);
         experts[j] = int(best - selection_.begin());
         weights[j] = probability_[size_t(experts[j])];
-        sum += weights[j];
         *best = -INFINITY;
       }
-      for (int j = 0; j < router.top_k; j++) weights[j] *= router.scale / sum;
+      spend(experts, weights, router);
       experts += router.top_k;
       weights += router.top_k;
     }
@@ -249,16 +255,43 @@ class Reference final : public Backend {
     const int dim = all[0].down.rows, hidden = all[0].gate.rows;
     for (int i = 0; i < n; i++, x += dim, y += dim)
       for (int j = 0; j < top_k; j++) {
+        if (experts[i * top_k + j] < 0) continue;
         const FeedForward& expert = all[experts[i * top_k + j]];
-        matmul(gate_.data(), expert.gate, x, 1);
-        matmul(up_.data(), expert.up, x, 1);
+        matmul(gate_.data(), expert.gate, x, 1, 0);
+        matmul(up_.data(), expert.up, x, 1, 0);
         swiglu(gate_.data(), up_.data(), hidden);
-        matmul(out_.data(), expert.down, gate_.data(), 1);
+        matmul(out_.data(), expert.down, gate_.data(), 1, 0);
         for (int c = 0; c < dim; c++) y[c] += weights[i * top_k + j] * out_[size_t(c)];
       }
   }
 
  private:
+  // Logits become scores.
+  void score(const Router& router) {
+    const auto first = probability_.begin(), last = first + router.n_experts;
+    if (!router.softmax) return void(std::transform(first, last, first, sigmoid));
+    const float top = *std::max_element(first, last);
+    for (auto p = first; p != last; p++) *p = std::exp(*p - top);
+    const float sum = std::accumulate(first, last, 0.0f);
+    for (auto p = first; p != last; p++) *p /= sum;
+  }
+
+  // The scores of a token's choice become weights, and those beyond the budget are taken back.
+  static void spend(int* experts, float* weights, const Router& router) {
+    const float total = std::accumulate(weights, weights + router.top_k, 1e-20f);
+    float sum = 1e-20f;  // of those that run
+    int run = 0;
+    while (run < router.top_k) {
+      sum += weights[run++];
+      if (router.cover < 1.0f && sum >= router.cover * total) break;
+      if (run == router.max_run) break;
+    }
+    std::fill(experts + run, experts + router.top_k, -1);
+    std::fill(weights + run, weights + router.top_k, 0.0f);
+    for (int j = 0; j < run; j++)
+      weights[j] *= router.scale * (router.normalized ? 1.0f / sum : total / sum);
+  }
+
   // Leaves eligible only the topk_group groups whose two best experts sum highest.
   void drop_groups(const Router& router) {
     const int size = router.n_experts / router.n_group;
@@ -277,7 +310,7 @@ class Reference final : public Backend {
       std::fill_n(selection_.begin() + ranked_[size_t(r)].second * size, size, -INFINITY);
   }
 
-  std::vector<float> input_, gate_, up_, out_, scores_, selection_, probability_;
+  std::vector<float> row_, input_, gate_, up_, out_, scores_, selection_, probability_;
   std::vector<int> positions_;
   std::vector<std::pair<float, int>> ranked_;  // groups of experts
 };

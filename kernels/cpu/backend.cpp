@@ -2,10 +2,11 @@
 #include "backend.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
-#include <cstring>
+#include <numeric>
 
-#include "../quant.h"
+#include "../dequantize.h"
 #include "features.h"
 
 namespace ringside {
@@ -19,7 +20,6 @@ void Cpu::reserve(const Limits& limits) {
   l.max_hidden = std::max(l.max_hidden, limits.max_hidden);
   l.max_rows = std::max(l.max_rows, limits.max_rows);
   inputs_.reserve(l.max_batch, l.max_cols);
-  rotation_.resize(std::max(rotation_.size(), size_t(l.max_cols)));
   if (l.max_experts == 0) return;
   const int places = l.max_batch * l.max_top_k;
   expert_inputs_.reserve(places, 0);
@@ -30,35 +30,13 @@ void Cpu::reserve(const Limits& limits) {
   first_of_.resize(size_t(l.max_experts) + 1);
   place_.resize(size_t(places));
   used_.resize(size_t(l.max_experts));
-  probability_.resize(size_t(l.max_batch) * size_t(l.max_experts));
-  selection_.resize(probability_.size());
+  scores_.resize(size_t(l.max_batch) * size_t(l.max_experts));
+  selection_.resize(scores_.size());
+  group_best_.resize(scores_.size());
 }
 
 void Cpu::embed(float* y, const Matrix& w, const Token* tokens, int n) {
-  for (int i = 0; i < n; i++, y += w.cols) {
-    const int64_t at = int64_t(tokens[i]) * w.cols;
-    for (int c = 0; c < w.cols; c++) {
-      switch (w.type) {
-        case Type::f32:
-          y[c] = static_cast<const float*>(w.data)[at + c];
-          break;
-        case Type::f16:
-          y[c] = f16_to_float(static_cast<const uint16_t*>(w.data)[at + c]);
-          break;
-        case Type::bf16:
-          y[c] = bf16_to_float(static_cast<const uint16_t*>(w.data)[at + c]);
-          break;
-        case Type::f8:
-          y[c] = f8_to_float(static_cast<const uint8_t*>(w.data)[at + c]) *
-                 static_cast<const float*>(w.scales)[tokens[i]];
-          break;
-        case Type::int4:
-          y[c] = float(int4_value(static_cast<const uint8_t*>(w.data), at + c)) *
-                 f16_to_float(static_cast<const uint16_t*>(w.scales)[(at + c) / kGroup]);
-          break;
-      }
-    }
-  }
+  for (int i = 0; i < n; i++) dequantize_row(y + int64_t(i) * w.cols, w, tokens[i]);
 }
 
 void Cpu::rmsnorm(float* y, const float* x, const float* weight, int n, int dim, float eps) {
@@ -74,6 +52,18 @@ void Cpu::rmsnorm(float* y, const float* x, const float* weight, int n, int dim,
   }
 }
 
+void Cpu::layernorm(float* y, const float* x, const float* weight, const float* bias, int n,
+                    int dim, float eps) {
+  for (int i = 0; i < n; i++, x += dim, y += dim) {
+    const float mean = std::accumulate(x, x + dim, 0.0f) / float(dim);
+    for (int c = 0; c < dim; c++) y[c] = x[c] - mean;
+    float sum;
+    dot_.scores(&sum, y, y, 0, 1, dim, 1.0f);
+    const float scale = 1.0f / std::sqrt(sum / float(dim) + eps);
+    for (int c = 0; c < dim; c++) y[c] = y[c] * scale * weight[c] + bias[c];
+  }
+}
+
 void Cpu::add(float* x, const float* y, int64_t size) {
   for (int64_t i = 0; i < size; i++) x[i] += y[i];
 }
@@ -82,27 +72,50 @@ void Cpu::swiglu(float* gate, const float* up, int64_t size) { dot_.silu(gate, u
 
 void Cpu::silu(float* x, int64_t size) { dot_.silu(x, nullptr, size); }
 
-void Cpu::norm_rope(float* x, const float* weight, int n, int stride, int n_heads, int head_dim,
-                    int rotary_dim, float theta, float eps, int position) {
-  const int half = rotary_dim / 2;
-  if (rotation_.size() < size_t(rotary_dim)) rotation_.resize(size_t(rotary_dim));
-  float *cosine = rotation_.data(), *sine = cosine + half;
-  for (int i = 0; i < n; i++) {
+void Cpu::gelu(float* x, int64_t size) { dot_.gelu(x, size); }
+
+namespace {
+
+// Turns the first channels of a head; cosine and sine [rope.dim / 2].
+void rotate(float* head, const Rope& rope, const float* cosine, const float* sine) {
+  const int half = rope.dim / 2;
+  if (rope.interleaved) {
     for (int j = 0; j < half; j++) {
-      const float angle = float(position + i) * std::pow(theta, -float(j) / float(half));
-      cosine[j] = std::cos(angle);
-      sine[j] = std::sin(angle);
+      const float a = head[2 * j], b = head[2 * j + 1];
+      head[2 * j] = a * cosine[j] - b * sine[j];
+      head[2 * j + 1] = b * cosine[j] + a * sine[j];
+    }
+    return;
+  }
+  for (int j = 0; j < half; j++) {
+    const float a = head[j], b = head[j + half];
+    head[j] = a * cosine[j] - b * sine[j];
+    head[j + half] = b * cosine[j] + a * sine[j];
+  }
+}
+
+constexpr int kRotationWork = 32;  // multiply-adds that a sine and a cosine cost like
+
+}  // namespace
+
+void Cpu::norm_rope(float* x, const float* weight, int n, int stride, int n_heads, int head_dim,
+                    const Rope& rope, float eps, int position) {
+  assert(rope.dim <= kMaxHeadDim);
+  const int half = rope.dim / 2;
+  const int64_t work = int64_t(n) * (n_heads * head_dim * 4 + half * kRotationWork);
+  run(work, n, [&](int i) {
+    float cosine[kMaxHeadDim / 2], sine[kMaxHeadDim / 2];
+    for (int j = 0; j < half; j++) {
+      const float angle = float(position + i) * rope.frequency[j];
+      cosine[j] = std::cos(angle) * rope.scale;
+      sine[j] = std::sin(angle) * rope.scale;
     }
     float* head = x + int64_t(i) * stride;
     for (int h = 0; h < n_heads; h++, head += head_dim) {
       if (weight != nullptr) rmsnorm(head, head, weight, 1, head_dim, eps);
-      for (int j = 0; j < half; j++) {
-        const float a = head[j], b = head[j + half];
-        head[j] = a * cosine[j] - b * sine[j];
-        head[j + half] = b * cosine[j] + a * sine[j];
-      }
+      rotate(head, rope, cosine, sine);
     }
-  }
+  });
 }
 
 void Cpu::gated_group_norm(float* y, const float* x, const float* gate, const float* weight, int n,

@@ -14,29 +14,33 @@ namespace ringside {
 // when they sleep (bench_kernels matmul, threads).
 constexpr int64_t kParallelWork = 300'000;
 
+// What an input is converted to before it meets weights of a type.
+enum class Form : uint8_t { f32, bf16, paired, integers };
+Form form_of(Type type);
+
 // Rows of activations in the forms that weights of each type ask for. Filled by prepare().
 class Inputs {
  public:
   void reserve(int max_rows, int max_cols);
-  // Converts x [n, cols] for weights of `type`, in parts on `threads` where it is worth it.
-  void prepare(const Dot& dot, Threads& threads, const float* x, int n, int cols, Type type);
+  // Converts x [n, cols] to `form`, in parts on `threads` where it is worth it.
+  void prepare(const Dot& dot, Threads& threads, const float* x, int n, int cols, Form form);
   // Converts rows first .. first+n-1 from x [n, cols], on the calling thread.
-  void prepare_rows(const Dot& dot, const float* x, int first, int n, int cols, Type type) {
-    for (int i = 0; i < n; i++) prepare_row(dot, x + int64_t(i) * cols, first + i, cols, type);
+  void prepare_rows(const Dot& dot, const float* x, int first, int n, int cols, Form form) {
+    for (int i = 0; i < n; i++) prepare_row(dot, x + int64_t(i) * cols, first + i, cols, form);
   }
-  // Makes row `to` a view of row `from` of `source`, prepared for the same type.
+  // Makes row `to` a view of row `from` of `source`, prepared for the same forms.
   void alias(int to, const Inputs& source, int from) {
     rows_[size_t(to)] = source.rows_[size_t(from)];
   }
   const Activations* row(int i) const { return rows_.data() + i; }
 
  private:
-  void prepare_row(const Dot& dot, const float* x, int i, int cols, Type type);
+  void prepare_row(const Dot& dot, const float* x, int i, int cols, Form form);
 
-  int max_cols_ = 0;
+  int64_t max_cols_ = 0;
   std::vector<Activations> rows_;
-  std::vector<int8_t> q_;
-  std::vector<float> scales_, corrections_;
+  std::vector<int8_t> q_, paired_;
+  std::vector<float> scales_, sums_;
   std::vector<uint16_t> bf16_;
 };
 
@@ -48,14 +52,17 @@ class Cpu final : public Backend {
   int threads() const override { return threads_.count(); }
   void reserve(const Limits& limits) override;
 
-  void matmul(float* y, const Matrix& w, const float* x, int n) override;
+  void matmul(float* y, const Matrix& w, const float* x, int n, int y_stride) override;
   void embed(float* y, const Matrix& w, const Token* tokens, int n) override;
   void rmsnorm(float* y, const float* x, const float* weight, int n, int dim, float eps) override;
+  void layernorm(float* y, const float* x, const float* weight, const float* bias, int n, int dim,
+                 float eps) override;
   void add(float* x, const float* y, int64_t size) override;
   void swiglu(float* gate, const float* up, int64_t size) override;
   void silu(float* x, int64_t size) override;
+  void gelu(float* x, int64_t size) override;
   void norm_rope(float* x, const float* weight, int n, int stride, int n_heads, int head_dim,
-                 int rotary_dim, float theta, float eps, int position) override;
+                 const Rope& rope, float eps, int position) override;
   void store(const KvCache& cache, const float* k, const float* v, int n, int stride,
              int position) override;
   void attention(float* out, const float* q, const KvCache& cache, int n, int stride, int n_heads,
@@ -72,7 +79,8 @@ class Cpu final : public Backend {
                int top_k, const float* x, int n) override;
 
  private:
-  void multiply(float* y, const Matrix& w, const Activations* x, int n, int first_row, int end_row);
+  void multiply(float* y, int64_t y_stride, const Matrix& w, const Activations* x, int n,
+                int first_row, int end_row);
   void run(int64_t work, int parts, auto body);
   void prepare_for(const FeedForward* all, int used, const float* x, int n, int cols);
   void run_expert(const FeedForward& expert, int first, int count);
@@ -81,10 +89,9 @@ class Cpu final : public Backend {
   Threads threads_;
   Limits limits_;
   Inputs inputs_, expert_inputs_, hidden_inputs_;
-  std::vector<float> gate_, up_, out_;        // of experts: [max_batch * max_top_k, ...]
-  std::vector<int> first_of_, place_, used_;  // of experts: where each one's tokens lie
-  std::vector<float> probability_, selection_, group_best_;
-  std::vector<float> rotation_;
+  std::vector<float> gate_, up_, out_;                  // of experts: [max_batch * max_top_k, ...]
+  std::vector<int> first_of_, place_, used_;            // of experts: where each one's tokens lie
+  std::vector<float> scores_, selection_, group_best_;  // of routing: [max_batch, max_experts]
 };
 
 // Runs body(part) for each part, on all threads if the work is worth it.

@@ -4,39 +4,44 @@
 
 #include <stdint.h>
 
+#include "../type.h"
+
 namespace ringside {
 
 constexpr int kTile = 4;           // rows of x that share one unpacking of a weight row
 constexpr int kRows = 32;          // queries that share the keys and values they read
 constexpr float kUnseen = -1e30f;  // the score of a key that a query does not see
 
-// One row of x as the weights of each type want it. Only what the type needs is set.
+// One row of x as the weights of each type want it. Only what the type needs is set. The integers
+// are filled up with zeros to a multiple of 256 columns.
 struct Activations {
-  const int8_t* q;           // [cols]: in each group of 32, the even columns before the odd ones,
-                             // as packed weights fall apart into low and high halves
-  const float* scales;       // [cols / 32, 8]: the group's scale, eight times
-  const float* corrections;  // [cols / 32, filled up to a multiple of 16]: scale * 8 * sum of q
-  const uint16_t* bf16;      // [cols]
-  const float* f32;          // [cols]
+  const int8_t* q;       // [cols], for the block formats of GGUF
+  const int8_t* paired;  // [cols], for int4: in each group of 32, the even columns before the odd
+                         // ones, as packed weights fall apart into low and high halves
+  const float* scales;   // [cols / 32, 8]: the group's scale, eight times
+  const float* sums;     // [cols / 16]: scale * sum of q over half a group
+  const uint16_t* bf16;  // [cols]
+  const float* f32;      // [cols]
+};
+
+// One row of a Matrix.
+struct Row {
+  Type type;
+  int cols;
+  int group;  // int4, f8: columns that share a scale
+  const uint8_t* data;
+  const void* scales;    // int4: float16 [cols / group]; f8: float [cols / group, rounded up]
+  const uint8_t* zeros;  // int4: [cols / group], or null for 8
 };
 
 struct Dot {
   const char* name;
 
-  // out[i * out_stride] = weight row . x[i], for i < count <= kTile.
-  void (*int4)(float* out, int64_t out_stride, const uint8_t* weights, const uint16_t* scales,
-               const Activations* x, int count, int cols);
-  void (*f8)(float* out, int64_t out_stride, const uint8_t* weights, float scale,
-             const Activations* x, int count, int cols);
-  void (*bf16)(float* out, int64_t out_stride, const uint16_t* weights, const Activations* x,
-               int count, int cols);
-  void (*f16)(float* out, int64_t out_stride, const uint16_t* weights, const Activations* x,
-              int count, int cols);
-  void (*f32)(float* out, int64_t out_stride, const float* weights, const Activations* x, int count,
-              int cols);
-
-  // Fills q [32], scales [8] and *correction from the group x [32].
-  void (*quantize)(int8_t* q, float* scales, float* correction, const float* x);
+  // out[i * out_stride] = w . x[i], for i < count <= kTile.
+  void (*row)(float* out, int64_t out_stride, const Row& w, const Activations* x, int count);
+  // Fills q [32], scales [8] and sums [2] from the group x [32]; q in the order of
+  // Activations::paired if that is asked.
+  void (*quantize)(int8_t* q, float* scales, float* sums, const float* x, bool paired);
   // scores[j] = scale * q . k_j, for j < count; k_j = k + j * stride.
   void (*scores)(float* scores, const float* q, const float* k, int64_t stride, int count, int dim,
                  float scale);
@@ -62,7 +67,16 @@ struct Dot {
                    int64_t weights_stride, const float* v, int64_t stride, int count, int dim);
   // x = silu(x) * factor; factor null: 1.
   void (*silu)(float* x, const float* factor, int64_t count);
+  void (*gelu)(float* x, int64_t count);
 };
+
+// Dot::row for weights that meet int8: int4 and the block formats. In dot_*_blocks.cpp.
+void integer_row_avx2(float* out, int64_t out_stride, const Row& w, const Activations* x,
+                      int count);
+void integer_row_avx512(float* out, int64_t out_stride, const Row& w, const Activations* x,
+                        int count);
+void integer_row_neon(float* out, int64_t out_stride, const Row& w, const Activations* x,
+                      int count);
 
 // Null where the build is for another processor. Whether the machine has it is asked at run time.
 const Dot* dot_avx2();

@@ -9,38 +9,90 @@ namespace {
 
 constexpr int kRowsAPart = 32;  // rows of weights handed out at once: 4-12 KB of int4, within L1
 
-int padded_groups(int cols) { return (cols / kGroup + 15) / 16 * 16; }
+int64_t padded(int64_t cols) { return (cols + kSuperBlock - 1) / kSuperBlock * kSuperBlock; }
+
+// The rows of a matrix, by number.
+class Rows {
+ public:
+  explicit Rows(const Matrix& w)
+      : w_(w),
+        bytes_(row_bytes(w.type, w.cols)),
+        group_(w.type == Type::int4 ? w.group
+               : w.block > 0        ? w.block
+                                    : w.cols),
+        scales_a_row_((w.cols + group_ - 1) / group_) {}
+
+  Row operator[](int r) const {
+    const int64_t scale_row = w_.type == Type::f8 && w_.block > 0 ? r / w_.block : r;
+    const int64_t first = scale_row * scales_a_row_;
+    Row row{w_.type, w_.cols, group_, static_cast<const uint8_t*>(w_.data) + r * bytes_,
+            nullptr, nullptr};
+    if (w_.type == Type::int4) {
+      row.scales = static_cast<const uint16_t*>(w_.scales) + first;
+      if (w_.zeros != nullptr) row.zeros = w_.zeros + first;
+    } else if (w_.type == Type::f8) {
+      row.scales = static_cast<const float*>(w_.scales) + first;
+    }
+    return row;
+  }
+
+ private:
+  const Matrix& w_;
+  const int64_t bytes_;
+  const int group_;
+  const int64_t scales_a_row_;
+};
 
 }  // namespace
 
+Form form_of(Type type) {
+  switch (type) {
+    case Type::f32:
+    case Type::f16:
+      return Form::f32;
+    case Type::bf16:
+    case Type::f8:
+      return Form::bf16;
+    case Type::int4:
+      return Form::paired;
+    default:
+      return Form::integers;
+  }
+}
+
 void Inputs::reserve(int max_rows, int max_cols) {
   const size_t rows = std::max(rows_.size(), size_t(max_rows));
-  max_cols_ = std::max(max_cols_, (max_cols + kGroup - 1) / kGroup * kGroup);
+  max_cols_ = std::max(max_cols_, padded(max_cols));
   rows_.resize(rows);
   q_.resize(rows * size_t(max_cols_));
+  paired_.resize(q_.size());
   bf16_.resize(q_.size());
   scales_.resize(q_.size() / kGroup * 8);
-  corrections_.resize(rows * size_t(padded_groups(max_cols_)));
+  sums_.resize(q_.size() / kGroup * 2);
 }
 
-void Inputs::prepare_row(const Dot& dot, const float* x, int i, int cols, Type type) {
-  const size_t at = size_t(i) * size_t(max_cols_);
-  int8_t* q = q_.data() + at;
-  float* scales = scales_.data() + at / kGroup * 8;
-  float* corrections = corrections_.data() + size_t(i) * size_t(padded_groups(max_cols_));
+void Inputs::prepare_row(const Dot& dot, const float* x, int i, int cols, Form form) {
+  const int64_t at = i * max_cols_;
+  int8_t *q = q_.data() + at, *paired = paired_.data() + at;
+  float *scales = scales_.data() + at / kGroup * 8, *sums = sums_.data() + at / kGroup * 2;
   uint16_t* bf16 = bf16_.data() + at;
-  if (type == Type::int4) {
-    for (int g = 0; g < cols / kGroup; g++)
-      dot.quantize(q + g * kGroup, scales + g * 8, corrections + g, x + g * kGroup);
-    std::fill(corrections + cols / kGroup, corrections + padded_groups(cols), 0.0f);
-  } else if (type == Type::f8 || type == Type::bf16) {
+  if (form == Form::paired || form == Form::integers) {
+    int8_t* to = form == Form::paired ? paired : q;
+    for (int c = 0; c < cols; c += kGroup)
+      dot.quantize(to + c, scales + c / kGroup * 8, sums + c / kGroup * 2, x + c,
+                   form == Form::paired);
+    const int64_t end = padded(cols);
+    std::fill(to + cols, to + end, int8_t(0));
+    std::fill(scales + cols / kGroup * 8, scales + end / kGroup * 8, 0.0f);
+    std::fill(sums + cols / kGroup * 2, sums + end / kGroup * 2, 0.0f);
+  } else if (form == Form::bf16) {
     for (int c = 0; c < cols; c++) bf16[c] = float_to_bf16(x[c]);
   }
-  rows_[size_t(i)] = {q, scales, corrections, bf16, x};
+  rows_[size_t(i)] = {q, paired, scales, sums, bf16, x};
 }
 
-void Inputs::prepare(const Dot& dot, Threads& threads, const float* x, int n, int cols, Type type) {
-  const auto row = [&](int i) { prepare_row(dot, x + int64_t(i) * cols, i, cols, type); };
+void Inputs::prepare(const Dot& dot, Threads& threads, const float* x, int n, int cols, Form form) {
+  const auto row = [&](int i) { prepare_row(dot, x + int64_t(i) * cols, i, cols, form); };
   if (int64_t(n) * cols * 4 >= kParallelWork) {  // about four operations a value
     threads.run(n, row);
   } else {
@@ -48,44 +100,27 @@ void Inputs::prepare(const Dot& dot, Threads& threads, const float* x, int n, in
   }
 }
 
-// y[i, r] for rows first_row .. end_row-1 of w and all n activations.
-void Cpu::multiply(float* y, const Matrix& w, const Activations* x, int n, int first_row,
-                   int end_row) {
-  const int cols = w.cols;
+// y[i * y_stride + r] for rows first_row .. end_row-1 of w and all n activations.
+void Cpu::multiply(float* y, int64_t y_stride, const Matrix& w, const Activations* x, int n,
+                   int first_row, int end_row) {
+  const Rows rows(w);
   for (int i = 0; i < n; i += kTile) {
     const int count = std::min(kTile, n - i);
-    for (int r = first_row; r < end_row; r++) {
-      float* out = y + int64_t(i) * w.rows + r;
-      const int64_t at = int64_t(r) * cols;
-      switch (w.type) {
-        case Type::int4:
-          dot_.int4(out, w.rows, static_cast<const uint8_t*>(w.data) + at / 2,
-                    static_cast<const uint16_t*>(w.scales) + at / kGroup, x + i, count, cols);
-          break;
-        case Type::f8:
-          dot_.f8(out, w.rows, static_cast<const uint8_t*>(w.data) + at,
-                  static_cast<const float*>(w.scales)[r], x + i, count, cols);
-          break;
-        case Type::bf16:
-          dot_.bf16(out, w.rows, static_cast<const uint16_t*>(w.data) + at, x + i, count, cols);
-          break;
-        case Type::f16:
-          dot_.f16(out, w.rows, static_cast<const uint16_t*>(w.data) + at, x + i, count, cols);
-          break;
-        case Type::f32:
-          dot_.f32(out, w.rows, static_cast<const float*>(w.data) + at, x + i, count, cols);
-          break;
-      }
-    }
+    for (int r = first_row; r < end_row; r++)
+      dot_.row(y + i * y_stride + r, y_stride, rows[r], x + i, count);
   }
+  if (w.bias == nullptr) return;
+  for (int i = 0; i < n; i++)
+    for (int r = first_row; r < end_row; r++) y[i * y_stride + r] += w.bias[r];
 }
 
-void Cpu::matmul(float* y, const Matrix& w, const float* x, int n) {
-  inputs_.prepare(dot_, threads_, x, n, w.cols, w.type);
+void Cpu::matmul(float* y, const Matrix& w, const float* x, int n, int y_stride) {
+  inputs_.prepare(dot_, threads_, x, n, w.cols, form_of(w.type));
   const int parts = (w.rows + kRowsAPart - 1) / kRowsAPart;
   run(int64_t(w.rows) * w.cols * n, parts, [&](int part) {
     const int first = part * kRowsAPart;
-    multiply(y, w, inputs_.row(0), n, first, std::min(w.rows, first + kRowsAPart));
+    multiply(y, y_stride == 0 ? w.rows : y_stride, w, inputs_.row(0), n, first,
+             std::min(w.rows, first + kRowsAPart));
   });
 }
 

@@ -20,7 +20,10 @@ namespace ringside {
 namespace {
 
 TEST_CASE("no operation allocates after reserve") {
-  const Weights w(Type::int4, 512, 256, 1), f8(Type::f8, 512, 256, 2);
+  std::vector<Weights> weights;
+  for (const Type type : kAllTypes) weights.emplace_back(type, 512, 256, 1);
+  weights.emplace_back(Type::int4, 512, 224, 2, Layout{224, true, 0, true});
+  weights.emplace_back(Type::f8, 512, 200, 2, Layout{kGroup, false, 128});
   const Weights gate(Type::int4, 64, 256, 3), down(Type::int4, 256, 64, 4);
   const std::vector<FeedForward> all(20, FeedForward{gate.matrix, gate.matrix, down.matrix});
   const int n = 200;
@@ -30,16 +33,21 @@ TEST_CASE("no operation allocates after reserve") {
   const std::vector<Token> tokens(n, 3);
   const KvCache cache{k.data(), v.data(), 512, 4, 128, 256, 2, 64};
   const LinearState linear{state.data(), decay.data(), 4, 64};
-  const Router router{router_w.data(), nullptr, nullptr, 20, 0, 256, 3, 4, 2, 1.0f};
+  const Router router{
+      router_w.data(), nullptr, nullptr, 20, 0, 256, 3, 4, 2, 1.0f, true, true, 0.5f, 2};
+  const Rope rope{decay.data(), 8};
   for (const std::string& name : available_backends()) {
     const auto b = ready(name, 2);
     const int64_t before = allocations;
     for (const int m : {1, n}) {
-      b->matmul(y.data(), w.matrix, x.data(), m);
-      b->matmul(y.data(), f8.matrix, x.data(), m);
-      b->embed(y.data(), w.matrix, tokens.data(), m);
+      for (const Weights& w : weights) {
+        b->matmul(y.data(), w.matrix, x.data(), m);
+        b->embed(y.data(), w.matrix, tokens.data(), m);
+      }
       b->rmsnorm(y.data(), x.data(), router_w.data(), m, 256, 1e-6f);
-      b->norm_rope(x.data(), router_w.data(), m, 512, 4, 64, 32, 1e4f, 1e-6f, 0);
+      b->layernorm(y.data(), x.data(), router_w.data(), x.data(), m, 256, 1e-6f);
+      b->gelu(y.data(), m * 256);
+      b->norm_rope(x.data(), router_w.data(), m, 512, 4, 64, rope, 1e-6f, 0);
       b->store(cache, x.data(), y.data(), m, 256, 0);
       b->attention(y.data(), x.data(), cache, m, 512, 4, 0);
       b->lightning(y.data(), x.data(), x.data(), x.data(), linear, m, 256);

@@ -118,33 +118,5 @@ TEST_CASE("threads do not change attention") {
       CHECK(attend(*ready(name, 1), s, in, 700, 200) == attend(*ready(name, 3), s, in, 700, 200));
 }
 
-TEST_CASE("norm_rope follows the formula") {
-  const int n = 3, heads = 2, dim = 16, rotary = 8, stride = 40;
-  const Floats x = noise(n * stride, 3), weight = noise(dim, 4);
-  for (const std::string& name : available_backends()) {
-    Floats y = x;
-    ready(name, 2)->norm_rope(y.data(), weight.data(), n, stride, heads, dim, rotary, 1e4f, 1e-6f,
-                              70);
-    Floats expected = x;
-    for (int i = 0; i < n; i++)
-      for (int h = 0; h < heads; h++) {
-        const float* from = x.data() + i * stride + h * dim;
-        float* to = expected.data() + i * stride + h * dim;
-        double square = 0;
-        for (int c = 0; c < dim; c++) square += double(from[c]) * from[c];
-        const double scale = 1 / std::sqrt(square / dim + 1e-6);
-        for (int c = 0; c < dim; c++) to[c] = float(from[c] * scale * weight[size_t(c)]);
-        for (int j = 0; j < rotary / 2; j++) {
-          const double angle = (70 + i) * std::pow(1e4, -2.0 * j / rotary);
-          const double a = to[j], b = to[j + rotary / 2];
-          to[j] = float(a * std::cos(angle) - b * std::sin(angle));
-          to[j + rotary / 2] = float(b * std::cos(angle) + a * std::sin(angle));
-        }
-      }
-    CAPTURE(name);
-    CHECK(nmse(y, expected) < kMaxError);
-  }
-}
-
 }  // namespace
 }  // namespace ringside

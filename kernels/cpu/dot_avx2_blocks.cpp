@@ -1,0 +1,180 @@
+// AVX2: int4 and the block formats of GGUF against int8, two groups of 32 at once.
+#include "dot.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#include <string.h>
+
+namespace ringside {
+namespace {
+
+float half_at(const uint8_t* bytes) {
+  uint16_t bits;
+  memcpy(&bits, bytes, 2);
+  return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)));
+}
+
+void spread_halves(float* to, const uint8_t* bytes, int stride) {
+  uint16_t half[8];
+  for (int g = 0; g < 8; g++) memcpy(half + g, bytes + g * stride, 2);
+  const __m128i eight =
+      _mm_set_epi16(int16_t(half[7]), int16_t(half[6]), int16_t(half[5]), int16_t(half[4]),
+                    int16_t(half[3]), int16_t(half[2]), int16_t(half[1]), int16_t(half[0]));
+  _mm256_store_ps(to, _mm256_cvtph_ps(_mm_unpacklo_epi16(eight, eight)));
+  _mm256_store_ps(to + 8, _mm256_cvtph_ps(_mm_unpackhi_epi16(eight, eight)));
+}
+
+void spread_bytes(float* to, uint64_t eight, float factor) {
+  const __m128i bytes = _mm_cvtsi64_si128(int64_t(eight));
+  const __m128i twice = _mm_unpacklo_epi8(bytes, bytes);
+  const __m256 low = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(twice));
+  const __m256 high = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(twice, 8)));
+  _mm256_store_ps(to, _mm256_mul_ps(low, _mm256_set1_ps(factor)));
+  _mm256_store_ps(to + 8, _mm256_mul_ps(high, _mm256_set1_ps(factor)));
+}
+
+#include "dot_blocks.inc"
+
+struct Pair {
+  __m256i group[2];
+};
+
+__m256i load_256(const uint8_t* bytes) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
+}
+__m256i masked(__m256i bytes, char mask) { return _mm256_and_si256(bytes, _mm256_set1_epi8(mask)); }
+
+// 16 bytes to [low, high] nibbles.
+__m256i nibbles_of(const uint8_t* packed) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(packed));
+  return masked(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes), 15);
+}
+
+// 32 bytes to low nibbles and high nibbles.
+Pair nibbles_of_run(const uint8_t* packed) {
+  const __m256i bytes = load_256(packed);
+  return {{masked(bytes, 15), masked(_mm256_srli_epi16(bytes, 4), 15)}};
+}
+
+// 16 where the bit of that number is set.
+__m256i fifth_of(const uint8_t* bytes) {
+  int32_t bits;
+  memcpy(&bits, bytes, 4);
+  const __m256i byte_of =
+      _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
+  const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(bits), byte_of);
+  const __m256i bit = _mm256_set1_epi64x(int64_t(0x8040201008040201));
+  return masked(_mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit), 16);
+}
+
+// Int4, Q4_0, Q4_1
+template <typename Format>
+Pair unpack(Format, const uint8_t* at, int pair) {
+  at += 2 * pair * Format::kBytes + Format::kQuants;
+  return {{nibbles_of(at), nibbles_of(at + Format::kBytes)}};
+}
+
+Pair unpack(Q8_0, const uint8_t* at, int pair) {
+  at += 2 * pair * Q8_0::kBytes + Q8_0::kQuants;
+  return {{load_256(at), load_256(at + Q8_0::kBytes)}};
+}
+
+template <typename Format>
+Pair unpack_fives(const uint8_t* at, int pair) {
+  Pair groups;
+  at += 2 * pair * Format::kBytes;
+  for (int g = 0; g < 2; g++, at += Format::kBytes)
+    groups.group[g] =
+        _mm256_or_si256(nibbles_of(at + Format::kQuants), fifth_of(at + Format::kFifth));
+  return groups;
+}
+Pair unpack(Q5_0, const uint8_t* at, int pair) { return unpack_fives<Q5_0>(at, pair); }
+Pair unpack(Q5_1, const uint8_t* at, int pair) { return unpack_fives<Q5_1>(at, pair); }
+
+Pair unpack(Q4_K, const uint8_t* at, int pair) {
+  return nibbles_of_run(at + Q4_K::kQuants + 32 * pair);
+}
+
+Pair unpack(Q5_K, const uint8_t* at, int pair) {
+  Pair groups = nibbles_of_run(at + Q5_K::kQuants + 32 * pair);
+  const __m256i bits = _mm256_srli_epi16(load_256(at + Q5_K::kFifth), 2 * pair);
+  groups.group[0] = _mm256_or_si256(groups.group[0], _mm256_slli_epi16(masked(bits, 1), 4));
+  groups.group[1] = _mm256_or_si256(groups.group[1], _mm256_slli_epi16(masked(bits, 2), 3));
+  return groups;
+}
+
+Pair unpack(Q6_K, const uint8_t* at, int pair) {
+  const int half = pair / 2, run = pair % 2;
+  const __m256i upper = _mm256_srli_epi16(load_256(at + Q6_K::kUpper + 32 * half), 4 * run);
+  Pair groups;
+  for (int g = 0; g < 2; g++) {
+    const __m256i low = masked(_mm256_srli_epi16(load_256(at + 64 * half + 32 * g), 4 * run), 15);
+    const __m256i two = masked(g == 0 ? upper : _mm256_srli_epi16(upper, 2), 3);
+    groups.group[g] = _mm256_or_si256(low, _mm256_slli_epi16(two, 4));
+  }
+  return groups;
+}
+
+// u . q in lanes of four columns. Pairs of products stay below 2 * 63 * 127 = 16,002, far from
+// saturating 16 bits. Signed weights take their sign off and put it on q: 2 * 128 * 127 = 32,512.
+template <typename Format>
+__m256 group_dot(__m256i u, const int8_t* quants) {
+  __m256i q = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(quants));
+  if constexpr (Format::kSigned) {
+    q = _mm256_sign_epi8(q, u);
+    u = _mm256_abs_epi8(u);
+  }
+  const __m256i pairs = _mm256_maddubs_epi16(u, q);
+  return _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+template <typename Format>
+__m256 group_scale(const float* scale) {
+  if constexpr (!Format::kHalvesDiffer) return _mm256_broadcast_ss(scale);
+  return _mm256_set_m128(_mm_broadcast_ss(scale + 1), _mm_broadcast_ss(scale));
+}
+
+float reduce(__m256 x) {
+  __m128 sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+  return _mm_cvtss_f32(_mm_add_ss(sum, _mm_shuffle_ps(sum, sum, 1)));
+}
+
+template <typename Format>
+void row_of(float* out, int64_t out_stride, const Row& w, const Activations* x, int count) {
+  __m256 sum[kTile];
+  for (int i = 0; i < count; i++) sum[i] = _mm256_setzero_ps();
+  each_chunk<Format>(w, [&](const Chunk& c, const Scales& s, int pairs) {
+    if constexpr (!Format::kSigned) {
+      const __m256 first = _mm256_load_ps(s.offset), second = _mm256_load_ps(s.offset + 8);
+      for (int i = 0; i < count; i++) {
+        const float* sums = x[i].sums + 2 * c.group;
+        sum[i] = _mm256_fnmadd_ps(first, _mm256_loadu_ps(sums), sum[i]);
+        sum[i] = _mm256_fnmadd_ps(second, _mm256_loadu_ps(sums + 8), sum[i]);
+      }
+    }
+    for (int p = 0; p < pairs; p++) {
+      const Pair u = unpack(Format{}, c.at, p);
+      for (int g = 0; g < 2; g++) {
+        const __m256 scale = group_scale<Format>(s.scale + 4 * p + 2 * g);
+        for (int i = 0; i < count; i++) {
+          const float* scales = x[i].scales + 8 * (c.group + 2 * p + g);
+          const int8_t* q = quants_of<Format>(x[i], c) + 64 * p + 32 * g;
+          sum[i] = _mm256_fmadd_ps(group_dot<Format>(u.group[g], q),
+                                   _mm256_mul_ps(scale, _mm256_loadu_ps(scales)), sum[i]);
+        }
+      }
+    }
+  });
+  for (int i = 0; i < count; i++) out[i * out_stride] = reduce(sum[i]);
+}
+
+}  // namespace
+
+void integer_row_avx2(float* out, int64_t out_stride, const Row& w, const Activations* x,
+                      int count) {
+  integer_row(out, out_stride, w, x, count);
+}
+
+}  // namespace ringside
+#endif

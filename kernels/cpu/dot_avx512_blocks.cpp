@@ -1,0 +1,172 @@
+// AVX-512 with VNNI: int4 and the block formats of GGUF against int8, 64 columns at once.
+#include "dot.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#include <string.h>
+
+namespace ringside {
+namespace {
+
+#include "dot_sums512.inc"
+
+float half_at(const uint8_t* bytes) {
+  uint16_t bits;
+  memcpy(&bits, bytes, 2);
+  return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)));
+}
+
+void spread_halves(float* to, const uint8_t* bytes, int stride) {
+  uint16_t half[8];
+  __m128i eight;
+  if (stride == 2) {
+    eight = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
+  } else {
+    for (int g = 0; g < 8; g++) memcpy(half + g, bytes + g * stride, 2);
+    eight = _mm_set_epi16(int16_t(half[7]), int16_t(half[6]), int16_t(half[5]), int16_t(half[4]),
+                          int16_t(half[3]), int16_t(half[2]), int16_t(half[1]), int16_t(half[0]));
+  }
+  const __m256i twice =
+      _mm256_set_m128i(_mm_unpackhi_epi16(eight, eight), _mm_unpacklo_epi16(eight, eight));
+  _mm512_store_ps(to, _mm512_cvtph_ps(twice));
+}
+
+void spread_bytes(float* to, uint64_t eight, float factor) {
+  const __m128i bytes = _mm_cvtsi64_si128(int64_t(eight));
+  const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_unpacklo_epi8(bytes, bytes)));
+  _mm512_store_ps(to, _mm512_mul_ps(values, _mm512_set1_ps(factor)));
+}
+
+#include "dot_blocks.inc"
+
+__m128i load_128(const uint8_t* bytes) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
+}
+__m256i load_256(const uint8_t* bytes) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
+}
+
+// `low` in the lower 256 bits, `high` in the upper, in every 16 bits: what to shift by.
+__m512i by_half(short low, short high) {
+  return _mm512_inserti64x4(_mm512_set1_epi16(low), _mm256_set1_epi16(high), 1);
+}
+
+// Two groups of 16 bytes to [low a, high a, low b, high b], 16 nibbles each.
+__m512i nibbles_of(__m256i two) {
+  const __m512i order = _mm512_set_epi64(3, 2, 3, 2, 1, 0, 1, 0);
+  const __m512i twice = _mm512_permutexvar_epi64(order, _mm512_castsi256_si512(two));
+  const __m512i high = _mm512_set_epi64(4 * 0x0001000100010001, 4 * 0x0001000100010001, 0, 0,
+                                        4 * 0x0001000100010001, 4 * 0x0001000100010001, 0, 0);
+  return _mm512_and_si512(_mm512_srlv_epi16(twice, high), _mm512_set1_epi8(15));
+}
+
+// 32 bytes to [low, high] nibbles.
+__m512i nibbles_of_run(const uint8_t* bytes) {
+  const __m512i twice = _mm512_broadcast_i64x4(load_256(bytes));
+  return _mm512_and_si512(_mm512_srlv_epi16(twice, by_half(0, 4)), _mm512_set1_epi8(15));
+}
+
+__m512i add_fifth(__m512i nibbles, __mmask64 fifth) {
+  return _mm512_mask_add_epi8(nibbles, fifth, nibbles, _mm512_set1_epi8(16));
+}
+
+__m512i unpack(Int4, const uint8_t* at, int pair) { return nibbles_of(load_256(at + 32 * pair)); }
+
+// Q4_0, Q4_1
+template <typename Format>
+__m512i unpack(Format, const uint8_t* at, int pair) {
+  at += 2 * pair * Format::kBytes + Format::kQuants;
+  return nibbles_of(_mm256_set_m128i(load_128(at + Format::kBytes), load_128(at)));
+}
+
+__m512i unpack(Q8_0, const uint8_t* at, int pair) {
+  at += 2 * pair * Q8_0::kBytes + Q8_0::kQuants;
+  const __m512i both =
+      _mm512_inserti64x4(_mm512_castsi256_si512(load_256(at)), load_256(at + Q8_0::kBytes), 1);
+  return _mm512_xor_si512(both, _mm512_set1_epi8(-128));
+}
+
+template <typename Format>
+__m512i unpack_fives(const uint8_t* at, int pair) {
+  at += 2 * pair * Format::kBytes;
+  uint32_t low, high;
+  memcpy(&low, at + Format::kFifth, 4);
+  memcpy(&high, at + Format::kBytes + Format::kFifth, 4);
+  at += Format::kQuants;
+  const __m256i two = _mm256_set_m128i(load_128(at + Format::kBytes), load_128(at));
+  return add_fifth(nibbles_of(two), uint64_t(high) << 32 | low);
+}
+__m512i unpack(Q5_0, const uint8_t* at, int pair) { return unpack_fives<Q5_0>(at, pair); }
+__m512i unpack(Q5_1, const uint8_t* at, int pair) { return unpack_fives<Q5_1>(at, pair); }
+
+__m512i unpack(Q4_K, const uint8_t* at, int pair) {
+  return nibbles_of_run(at + Q4_K::kQuants + 32 * pair);
+}
+
+__m512i unpack(Q5_K, const uint8_t* at, int pair) {
+  const __m512i fifth = _mm512_broadcast_i64x4(load_256(at + Q5_K::kFifth));
+  const __m512i bit = _mm512_slli_epi16(by_half(0x0101, 0x0202), unsigned(2 * pair));
+  return add_fifth(nibbles_of_run(at + Q5_K::kQuants + 32 * pair),
+                   _mm512_test_epi8_mask(fifth, bit));
+}
+
+__m512i unpack(Q6_K, const uint8_t* at, int pair) {
+  const int half = pair / 2, run = pair % 2;
+  const __m512i bytes = _mm512_loadu_si512(at + 64 * half);
+  const __m512i low =
+      _mm512_and_si512(_mm512_srli_epi16(bytes, unsigned(4 * run)), _mm512_set1_epi8(15));
+  const __m512i upper = _mm512_broadcast_i64x4(load_256(at + Q6_K::kUpper + 32 * half));
+  const __m512i shift = by_half(short(4 * run), short(4 * run + 2));
+  const __m512i two = _mm512_and_si512(_mm512_srlv_epi16(upper, shift), _mm512_set1_epi8(3));
+  return _mm512_or_si512(low, _mm512_slli_epi16(two, 4));
+}
+
+template <typename Format>
+struct BlockTile {
+  float* out;
+  int64_t out_stride;
+  const Row& w;
+  const Activations* x;
+
+  template <int kCount>
+  void run() const {
+    const Activations* const rows = x;
+    __m512 sum[kCount];
+    for (int i = 0; i < kCount; i++) sum[i] = _mm512_setzero_ps();
+    each_chunk<Format>(w, [&](const Chunk& c, const Scales& s, int pairs) {
+      const __m512 scale = _mm512_load_ps(s.scale), offset = _mm512_load_ps(s.offset);
+      for (int i = 0; i < kCount; i++)
+        sum[i] = _mm512_fnmadd_ps(offset, _mm512_loadu_ps(rows[i].sums + 2 * c.group), sum[i]);
+      // Lanes of four columns each: a half group is four of them.
+      __m512i lane = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+      for (int p = 0; p < pairs; p++) {
+        const __m512i u = unpack(Format{}, c.at, p);
+        const __m512 scales = _mm512_permutexvar_ps(lane, scale);
+        lane = _mm512_add_epi32(lane, _mm512_set1_epi32(4));
+        for (int i = 0; i < kCount; i++) {
+          const __m512i q = _mm512_loadu_si512(quants_of<Format>(rows[i], c) + 64 * p);
+          const __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), u, q));
+          const __m512 both =
+              _mm512_mul_ps(scales, _mm512_loadu_ps(rows[i].scales + 8 * c.group + 16 * p));
+          sum[i] = _mm512_fmadd_ps(dot, both, sum[i]);
+        }
+      }
+    });
+    store_sums<kCount>(out, out_stride, sum);
+  }
+};
+
+template <typename Format>
+void row_of(float* out, int64_t out_stride, const Row& w, const Activations* x, int count) {
+  by_count(count, BlockTile<Format>{out, out_stride, w, x});
+}
+
+}  // namespace
+
+void integer_row_avx512(float* out, int64_t out_stride, const Row& w, const Activations* x,
+                        int count) {
+  integer_row(out, out_stride, w, x, count);
+}
+
+}  // namespace ringside
+#endif
