@@ -195,6 +195,9 @@ class Backend {
 
 // The plain loops.
 std::unique_ptr<Backend> make_reference_backend();
+// The same without rounding activations: what a model computes whose weights were dequantized. For
+// tests against implementations in float32.
+std::unique_ptr<Backend> make_exact_backend();
 
 // The CPU backend with the named instruction set, or null if this machine or build lacks it.
 // isa: "reference", "avx2", "avx512", "neon", or "auto" for the best there is. threads 0: the

@@ -48,7 +48,10 @@ int row_of(const KvCache& cache, int position) {
 
 class Reference final : public Backend {
  public:
-  std::string_view name() const override { return "reference"; }
+  // rounds false: activations meet the weights as they are.
+  explicit Reference(bool rounds) : rounds_(rounds) {}
+
+  std::string_view name() const override { return rounds_ ? "reference" : "exact"; }
   int threads() const override { return 1; }
 
   void reserve(const Limits& limits) override {
@@ -68,7 +71,8 @@ class Reference final : public Backend {
 
   void matmul(float* y, const Matrix& w, const float* x, int n, int y_stride) override {
     const int64_t cols = w.cols, stride = y_stride == 0 ? w.rows : y_stride;
-    for (int i = 0; i < n; i++) round_input(input_.data() + i * cols, x + i * cols, w.cols, w.type);
+    const Type type = rounds_ ? w.type : Type::f32;
+    for (int i = 0; i < n; i++) round_input(input_.data() + i * cols, x + i * cols, w.cols, type);
     for (int r = 0; r < w.rows; r++) {
       dequantize_row(row_.data(), w, r);
       for (int i = 0; i < n; i++) {
@@ -266,6 +270,8 @@ class Reference final : public Backend {
   }
 
  private:
+  bool rounds_;
+
   // Logits become scores.
   void score(const Router& router) {
     const auto first = probability_.begin(), last = first + router.n_experts;
@@ -317,6 +323,8 @@ class Reference final : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_reference_backend() { return std::make_unique<Reference>(); }
+std::unique_ptr<Backend> make_reference_backend() { return std::make_unique<Reference>(true); }
+
+std::unique_ptr<Backend> make_exact_backend() { return std::make_unique<Reference>(false); }
 
 }  // namespace ringside

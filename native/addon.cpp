@@ -98,8 +98,9 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value encode(const Napi::CallbackInfo& info) {
     Engine& engine = this->engine();
     if (!info[0].IsString()) throw Napi::TypeError::New(env_, "encode() takes a string.");
+    const bool at_start = info[1].IsUndefined() || info[1].ToBoolean();
     std::vector<Token> tokens;
-    engine.tokenizer().encode(info[0].As<Napi::String>().Utf8Value(), tokens);
+    engine.tokenizer().encode(info[0].As<Napi::String>().Utf8Value(), tokens, at_start);
     return to_array<Napi::Uint32Array>(env_, tokens);
   }
 

@@ -63,6 +63,14 @@ int size_of(const Napi::Object& options, const char* key, int fallback) {
   return int(value);
 }
 
+size_t bytes_of(const Napi::Object& options, const char* key) {
+  const double value = number_of(options, key, 0);
+  if (!(value >= 0) || value > 0x1p53 || value != std::floor(value)) {
+    bad_request(std::string(key) + " must be a whole number of bytes, 0 or more.");
+  }
+  return size_t(value);
+}
+
 std::vector<int> ids_of(const Napi::Value& value, const char* key) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array) {
     bad_request(std::string(key) + " must be a Uint32Array.");
@@ -99,6 +107,10 @@ GenerateRequest request_of(const Napi::Value& value) {
     bad_request("topP must be in (0, 1].");
   const Napi::Value single_line = options.Get("singleLine");
   request.single_line = !single_line.IsUndefined() && single_line.ToBoolean();
+  if (const Napi::Value ends = options.Get("ends"); !ends.IsUndefined()) {
+    request.ends = ids_of(ends, "ends");
+    std::sort(request.ends.begin(), request.ends.end());
+  }
   return request;
 }
 
@@ -112,7 +124,11 @@ LoadOptions load_options_of(const Napi::Value& value) {
     load.backend = backend.As<Napi::String>();
   }
   load.threads = size_of(options, "threads", 0);
-  load.context_tokens = size_of(options, "contextTokens", 0);
+  load.model.context_tokens = size_of(options, "contextTokens", 0);
+  load.model.memory_bytes = bytes_of(options, "memoryBytes");
+  load.model.expert_cover = float(number_of(options, "expertCoverage", 1));
+  load.model.active_share = float(number_of(options, "activeShare", 1));
+  load.model.slope_layer_shift = size_of(options, "slopeLayerShift", 0);
   return load;
 }
 
@@ -139,27 +155,89 @@ Array to_array(Napi::Env env, const std::vector<Value>& values) {
   return array;
 }
 
-Napi::Object to_info(Napi::Env env, Engine& engine) {
-  const Model& model = engine.model();
+Napi::Value to_token(Napi::Env env, const std::optional<Token>& token) {
+  return token ? Napi::Number::New(env, *token) : env.Null();
+}
+
+Napi::Object to_memory(Napi::Env env, const Model& model) {
+  const MemoryPlan& plan = model.memory();
+  Napi::Object memory = Napi::Object::New(env);
+  memory["budgetBytes"] = double(plan.budget);
+  memory["weightBytes"] = double(plan.weights);
+  memory["expertBytes"] = double(model.weight_bytes().routed);
+  memory["expertCacheBytes"] = double(plan.expert_cache);
+  memory["sequenceBytes"] = double(plan.sequence);
+  memory["scratchBytes"] = double(plan.scratch);
+  memory["maxBatch"] = plan.max_batch;
+  memory["explanation"] = plan.explanation;
+  memory.Freeze();
+  return memory;
+}
+
+// Bytes of the file's tensors, by the type as the file spells it.
+Napi::Object to_bytes_by_type(Napi::Env env, const ModelFiles& files) {
+  std::map<std::string, double> bytes;
+  for (const auto& [name, tensor] : files.tensors()) {
+    bytes[tensor.dtype_name] += double(tensor.bytes.size());
+  }
+  Napi::Object object = Napi::Object::New(env);
+  for (const auto& [type, size] : bytes) object[type] = size;
+  object.Freeze();
+  return object;
+}
+
+Napi::Object to_prompting(Napi::Env env, const Engine& engine) {
+  const Prompting& prompting = engine.prompting();
+  Napi::Object object = Napi::Object::New(env);
+  object["bos"] = prompting.adds_bos ? to_token(env, prompting.bos) : env.Null();
+  object["bosToken"] = to_token(env, prompting.bos);
+  object["ends"] = to_array<Napi::Uint32Array>(env, prompting.ends);
+  object["fimPrefix"] = to_token(env, prompting.fim_prefix);
+  object["fimSuffix"] = to_token(env, prompting.fim_suffix);
+  object["fimMiddle"] = to_token(env, prompting.fim_middle);
+  object["fimRepository"] = to_token(env, prompting.fim_repository);
+  object["fimSeparator"] = to_token(env, prompting.fim_separator);
+  object["chatTemplate"] = Napi::String::New(env, prompting.chat_template);
+  object.Freeze();
+  return object;
+}
+
+// What of the parameters runs for a token at most.
+void add_counts(Napi::Object& info, const Model& model) {
   const Config& config = model.config();
   const Counts& counts = model.counts();
   const double share =
-      config.num_experts == 0 ? 1 : double(config.num_experts_per_tok) / config.num_experts;
+      config.num_experts == 0 ? 1 : double(model.max_experts()) / config.num_experts;
   const double routed = double(counts.routed), shared = double(counts.shared);
   const double experts = routed + shared;
+  info["parameters"] = double(counts.total);
+  info["activeParameters"] = double(counts.total) - routed * (1 - share);
+  info["embeddingParameters"] = double(counts.embedding);
+  info["activeExpertShare"] = experts == 0 ? 1 : (routed * share + shared) / experts;
+}
+
+Napi::Object to_info(Napi::Env env, Engine& engine) {
+  const Model& model = engine.model();
+  const Config& config = model.config();
+  const WeightBytes& bytes = model.weight_bytes();
 
   Napi::Object info = Napi::Object::New(env);
   info["name"] = config.model_name;
   info["family"] = config.family;
-  info["parameters"] = double(counts.total);
-  info["activeParameters"] = double(counts.total) - routed * (1 - share);
-  info["activeExpertShare"] = experts == 0 ? 1 : (routed * share + shared) / experts;
-  info["weightBytes"] = double(model.weight_bytes());
-  info["sequenceBytes"] = double(engine.sequence().bytes());
+  info["format"] = engine.files().gguf() != nullptr ? "gguf" : "safetensors";
+  add_counts(info, model);
+  info["weightBytes"] = double(bytes.fixed + bytes.routed);
+  info["bytesByType"] = to_bytes_by_type(env, engine.files());
+  info["sequenceBytes"] = double(model.memory().sequence);
+  info["memory"] = to_memory(env, model);
   info["vocabularySize"] = config.vocab_size;
   info["contextTokens"] = model.context_tokens();
+  info["trainedContextTokens"] = config.max_position_embeddings;
   info["backend"] = std::string(engine.backend().name());
   info["threads"] = engine.backend().threads();
+  info["normalization"] =
+      engine.tokenizer().normalizes_nfc() ? Napi::String::New(env, "NFC") : env.Null();
+  info["prompting"] = to_prompting(env, engine);
   Napi::Array features = Napi::Array::New(env);
   for (const std::string& name : config.syntax_features) features[features.Length()] = name;
   info["syntaxFeatures"] = features;

@@ -5,16 +5,30 @@
 
 namespace ringside {
 
-Checkpoints::Checkpoints(const Config& config, int context)
-    : rows_(std::min(kEvery, config.ring_reach())), count_(static_cast<size_t>(context / kEvery)) {
+namespace {
+
+int rows_of(const Config& config, int every) { return std::min(every, config.ring_reach()); }
+
+// Of one checkpoint of layer `l`.
+size_t floats_of(const Config& config, int l, int every) {
+  const size_t row = size_t(config.kv_heads(l)) * size_t(config.head_dim);
+  if (config.is_lightning(l)) return row * size_t(config.head_dim);
+  if (config.ring_window == 0) return 0;            // full attention keeps all its rows itself
+  return size_t(rows_of(config, every)) * row * 2;  // k, then v
+}
+
+}  // namespace
+
+size_t Checkpoints::bytes_for(const Config& config, int context, int every) {
+  size_t floats = 0;
+  for (int l = 0; l < config.num_hidden_layers; l++) floats += floats_of(config, l, every);
+  return floats * size_t(context / every) * sizeof(float);
+}
+
+Checkpoints::Checkpoints(const Config& config, int context, int every)
+    : every_(every), rows_(rows_of(config, every)), count_(static_cast<size_t>(context / every)) {
   for (int l = 0; l < config.num_hidden_layers; l++) {
-    const size_t row = size_t(config.kv_heads(l)) * size_t(config.head_dim);
-    size_t floats = 0;  // full attention keeps all its rows itself
-    if (config.is_lightning(l)) {
-      floats = row * size_t(config.head_dim);
-    } else if (config.ring_window > 0) {
-      floats = size_t(rows_) * row * 2;  // k, then v
-    }
+    const size_t floats = floats_of(config, l, every);
     offset_.push_back(size_);
     floats_.push_back(floats);
     size_ += floats * count_;
@@ -23,8 +37,8 @@ Checkpoints::Checkpoints(const Config& config, int context)
 }
 
 float* Checkpoints::at(int layer, int position) const {
-  const size_t index = size_t(position / kEvery) - 1;
-  assert(position % kEvery == 0 && index < count_);
+  const size_t index = size_t(position / every_) - 1;
+  assert(due(position) && index < count_);
   return memory_.get() + offset_[size_t(layer)] + index * floats_[size_t(layer)];
 }
 

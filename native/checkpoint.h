@@ -1,6 +1,6 @@
 // What a sequence keeps so that going back far is a copy and not a reading.
 //
-// Every kEvery positions: the states of the lightning layers, and of each ring layer the rows of
+// Every `every` positions: the states of the lightning layers, and of each ring layer the rows of
 // the positions since the checkpoint before. A ring may look back farther than that, so restoring a
 // checkpoint takes rows of those before it too; each row is kept once.
 #pragma once
@@ -15,16 +15,18 @@ namespace ringside {
 
 class Checkpoints {
  public:
-  static constexpr int kEvery = 128;  // positions
+  static constexpr int kEvery = 128;  // positions, where memory allows
 
-  // Memory for all checkpoints of `context` positions; touched only as they are taken.
-  Checkpoints(const Config& config, int context);
+  // Memory for all checkpoints of `context` positions, one every `every`; touched only as they are
+  // taken.
+  Checkpoints(const Config& config, int context, int every);
 
   // The last position <= `position` that has a checkpoint. 0 is one: everything empty.
-  static int before(int position) { return position / kEvery * kEvery; }
-  static int after(int position) { return before(position) + kEvery; }
+  int before(int position) const { return position / every_ * every_; }
+  int after(int position) const { return before(position) + every_; }
+  bool due(int position) const { return position % every_ == 0; }
 
-  // `position` is a multiple of kEvery, > 0 to save. States: what the layer holds of 0 ..
+  // `position` is a multiple of `every`, > 0 to save. States: what the layer holds of 0 ..
   // position-1.
   void save_state(int layer, int position, const LinearState& state);
   void load_state(int layer, int position, const LinearState& state) const;
@@ -33,11 +35,12 @@ class Checkpoints {
   // Puts the rows of positions first .. position-1 back into the ring.
   void load_rows(int layer, int first, int position, const KvCache& cache) const;
 
-  size_t bytes() const { return size_ * sizeof(float); }
+  static size_t bytes_for(const Config& config, int context, int every);
 
  private:
   float* at(int layer, int position) const;
 
+  int every_;                   // positions
   int rows_ = 0;                // of a ring layer in one checkpoint: no more than it looks back
   size_t count_ = 0;            // checkpoints, the one at 0 left out
   std::vector<size_t> offset_;  // of each layer's first checkpoint

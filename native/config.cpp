@@ -2,176 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "backend.h"
 #include "error.h"
-#include "json.h"
 
 namespace ringside {
 
 namespace {
 
-// A family is a row: what config.json calls it. Its layers are built from Config alone.
-struct Family {
-  std::string_view model_type;
-  std::string_view architecture;
-};
-
-constexpr Family kFamilies[] = {{"ringside", "RingsideForCausalLM"}};
-
 // No product of two sizes passes 2^62, so nothing below needs to fear an overflow.
 constexpr int64_t kMaxSize = 1 << 24;
-
-class Reader {
- public:
-  Reader(const Json& json, const std::string& where) : json_(json), where_(where) {}
-
-  [[noreturn]] void corrupt(const std::string& what) const {
-    throw EngineError(ErrorCode::model_corrupt,
-                      where_ + ": " + what + ". Export the model again, or choose another one.");
-  }
-
-  [[noreturn]] void unsupported(const std::string& what) const {
-    throw EngineError(ErrorCode::model_unsupported, where_ + ": " + what);
-  }
-
-  int size(std::string_view key, int64_t min) const { return checked(key, json_.at(key), min); }
-
-  int size(std::string_view key, int64_t min, int fallback) const {
-    const Json* value = json_.find(key);
-    return value == nullptr ? fallback : checked(key, *value, min);
-  }
-
-  float positive(std::string_view key) const {
-    const double value = json_.at(key).number();
-    if (!(value > 0) || value > 1e30) corrupt("\"" + std::string(key) + "\" must be positive");
-    return static_cast<float>(value);
-  }
-
-  std::string text(std::string_view key, std::string_view fallback) const {
-    const Json* value = json_.find(key);
-    return value == nullptr ? std::string(fallback) : value->string();
-  }
-
- private:
-  int checked(std::string_view key, const Json& value, int64_t min) const {
-    const int64_t size = value.integer();
-    if (size >= min && size <= kMaxSize) return static_cast<int>(size);
-    corrupt("\"" + std::string(key) + "\" is " + std::to_string(size) + ", which is not in " +
-            std::to_string(min) + " .. " + std::to_string(kMaxSize));
-  }
-
-  const Json& json_;
-  const std::string& where_;
-};
-
-void check_family(const Json& json, const Reader& read) {
-  const std::string model_type = read.text("model_type", "");
-  std::string architecture;
-  if (const Json* names = json.find("architectures"); names && !names->array().empty()) {
-    architecture = names->array().front().string();
-  }
-  std::string known;
-  for (const Family& family : kFamilies) {
-    if (model_type == family.model_type && architecture == family.architecture) return;
-    known += (known.empty() ? "" : ", ") + std::string(family.model_type) + " (" +
-             std::string(family.architecture) + ")";
-  }
-  read.unsupported("the model type \"" + model_type + "\" (" + architecture +
-                   ") is not one that this engine runs. It runs: " + known + ".");
-}
-
-// The layout that `ringside` writes is told by the tensors themselves; this rejects the others
-// early.
-void check_quantization(const Json& json, const Reader& read) {
-  const Json* quantization = json.find("quantization_config");
-  if (quantization == nullptr) return;
-  const Json* method = quantization->find("quant_method");
-  const std::string name = method == nullptr ? "" : method->string();
-  if (name != "compressed-tensors") {
-    read.unsupported("the quantization \"" + name +
-                     "\" is not one that this engine reads. It reads compressed-tensors.");
-  }
-}
-
-void check_consistency(const Config& c, const Reader& read) {
-  const auto need = [&](bool holds, const char* rule) {
-    if (!holds) read.corrupt(rule);
-  };
-  need(c.num_attention_heads % c.num_key_value_heads == 0,
-       "num_attention_heads must be a multiple of num_key_value_heads");
-  need(int64_t(c.num_attention_heads) * c.head_dim <= kMaxSize, "the heads are too wide");
-  need(c.head_dim <= kMaxHeadDim, "head_dim must be at most 256");
-  need(c.num_attention_heads * c.head_dim % c.group_norm_size == 0,
-       "group_norm_size must divide num_attention_heads * head_dim");
-  need(c.rotary_dim % 2 == 0 && c.rotary_dim <= c.head_dim,
-       "partial_rotary_factor must give an even number of channels");
-  if (c.num_experts > 0) {
-    need(c.num_experts_per_tok <= c.num_experts, "num_experts_per_tok is above num_experts");
-    need(c.num_experts % c.n_group == 0, "n_group must divide num_experts");
-    need(c.topk_group <= c.n_group, "topk_group is above n_group");
-    need(int64_t(c.num_experts_per_tok) <= int64_t(c.topk_group) * (c.num_experts / c.n_group),
-         "the topk_group groups have fewer than num_experts_per_tok experts");
-    need(c.num_shared_experts * int64_t(c.moe_intermediate_size) <= kMaxSize,
-         "the shared experts are too wide");
-  }
-  if (c.ring_window > 0) {
-    need(c.ring_slots > c.ring_reach(), "ring_slots must be above ring_window and ring_max_hop");
-    need(c.ring_sinks < c.ring_slots, "ring_sinks must be below ring_slots");
-  }
-}
-
-Config read_config(const Json& json, const Reader& read) {
-  Config c;
-  c.family = read.text("model_type", "");
-  c.model_name = read.text("model_name", c.family);
-  c.end_of_text_token = read.text("end_of_text_token", "<|endoftext|>");
-  c.vocab_size = read.size("vocab_size", 1);
-  c.hidden_size = read.size("hidden_size", 1);
-  c.num_hidden_layers = read.size("num_hidden_layers", 1);
-  c.num_attention_heads = read.size("num_attention_heads", 1);
-  c.num_key_value_heads = read.size("num_key_value_heads", 1);
-  c.head_dim = read.size("head_dim", 1);
-  c.layer_group_size = read.size("layer_group_size", 1);
-  c.group_norm_size = read.size("group_norm_size", 1, 1);
-  const double rotary = json.at("partial_rotary_factor").number();
-  if (!(rotary >= 0 && rotary <= 1)) read.corrupt("partial_rotary_factor must be in 0 .. 1");
-  c.rotary_dim = static_cast<int>(c.head_dim * rotary);
-  c.rope_theta = read.positive("rope_theta");
-  c.rms_norm_eps = read.positive("rms_norm_eps");
-  const Json* silu = json.find("linear_silu");
-  c.linear_silu = silu != nullptr && silu->boolean();
-  c.max_position_embeddings = read.size("max_position_embeddings", 1);
-
-  c.num_experts = read.size("num_experts", 0, 0);
-  if (c.num_experts > 0) {
-    c.moe_intermediate_size = read.size("moe_intermediate_size", 1);
-    c.num_experts_per_tok = read.size("num_experts_per_tok", 1);
-    c.num_shared_experts = read.size("num_shared_experts", 0, 0);
-    c.n_group = std::max(1, read.size("n_group", 0, 1));
-    c.topk_group = std::max(1, read.size("topk_group", 0, 1));
-    c.routed_scaling_factor =
-        json.find("routed_scaling_factor") ? read.positive("routed_scaling_factor") : 1.0f;
-    c.first_k_dense_replace = read.size("first_k_dense_replace", 0, 0);
-  }
-  const bool any_dense = c.num_experts == 0 || c.first_k_dense_replace > 0;
-  if (any_dense) c.intermediate_size = read.size("intermediate_size", 1);
-
-  c.ring_window = read.size("ring_window", 0, 0);
-  if (c.ring_window > 0) {
-    c.ring_max_hop = read.size("ring_max_hop", 0, 0);
-    c.ring_slots = read.size("ring_slots", 1);
-    c.ring_sinks = read.size("ring_sinks", 0, 0);
-  }
-  if (const Json* features = json.find("syntax_features")) {
-    for (const Json& feature : features->array()) c.syntax_features.push_back(feature.string());
-  }
-  const Json* tied = json.find("tie_word_embeddings");
-  if (tied == nullptr || !tied->boolean()) {
-    read.unsupported("\"tie_word_embeddings\" must be true; this engine has no separate lm_head.");
-  }
-  return c;
-}
 
 std::vector<double> alibi_slopes(int n) {
   const auto power_of_two = [](int m) {
@@ -187,6 +28,39 @@ std::vector<double> alibi_slopes(int n) {
   return slopes;
 }
 
+// The channel whose wave turns `turns` times over the original context.
+double yarn_channel(const Config& c, double turns) {
+  const double wave = c.rope_scaling.original_context / (turns * 2 * std::numbers::pi);
+  return c.rotary_dim * std::log(wave) / (2 * std::log(double(c.rope_theta)));
+}
+
+// Long waves are stretched whole, short ones left alone, those between in part.
+void scale_yarn(const Config& c, std::vector<double>& frequency, float& scale) {
+  const RopeScaling& s = c.rope_scaling;
+  const double low = std::max(std::floor(yarn_channel(c, s.beta_fast)), 0.0);
+  const double high = std::min(std::ceil(yarn_channel(c, s.beta_slow)), double(c.rotary_dim - 1));
+  for (size_t i = 0; i < frequency.size(); i++) {
+    const double ramp = std::clamp((double(i) - low) / std::max(high - low, 1e-3), 0.0, 1.0);
+    frequency[i] = frequency[i] / s.factor * ramp + frequency[i] * (1 - ramp);
+  }
+  scale = s.attention_factor > 0 ? s.attention_factor
+          : s.factor > 1         ? 0.1f * std::log(s.factor) + 1.0f
+                                 : 1.0f;
+}
+
+void scale_llama3(const RopeScaling& s, std::vector<double>& frequency) {
+  const double context = s.original_context;
+  const double longest = context / s.low_frequency_factor;
+  const double shortest = context / s.high_frequency_factor;
+  for (double& f : frequency) {
+    const double wave = 2 * std::numbers::pi / f;
+    if (wave < shortest) continue;
+    const double smooth = (context / wave - s.low_frequency_factor) /
+                          (s.high_frequency_factor - s.low_frequency_factor);
+    f = wave > longest ? f / s.factor : (1 - smooth) * f / s.factor + smooth * f;
+  }
+}
+
 }  // namespace
 
 bool Config::is_lightning(int layer) const {
@@ -195,31 +69,85 @@ bool Config::is_lightning(int layer) const {
   return (layer + 1) % layer_group_size != 0 && layer < grouped;
 }
 
+bool Config::has_experts(int layer) const {
+  if (num_experts == 0 || layer < first_k_dense_replace) return false;
+  if ((layer + 1) % decoder_sparse_step != 0) return false;
+  return std::find(mlp_only_layers.begin(), mlp_only_layers.end(), layer) == mlp_only_layers.end();
+}
+
 int Config::ring_reach() const { return std::max(ring_window, ring_max_hop); }
 
-Config parse_config(std::string_view text, const std::string& where) {
-  try {
-    const Json json = Json::parse(text);
-    const Reader read(json, where);
-    check_family(json, read);
-    check_quantization(json, read);
-    const Config config = read_config(json, read);
-    check_consistency(config, read);
-    return config;
-  } catch (const JsonError& error) {
+void check_config(const Config& c, const std::string& where) {
+  const auto need = [&](bool holds, const char* rule) {
+    if (holds) return;
     throw EngineError(ErrorCode::model_corrupt,
-                      where + ": " + error.what() + ". Export the model again.");
+                      where + ": " + rule + ". Export the model again, or choose another one.");
+  };
+  need(c.num_attention_heads % c.num_key_value_heads == 0,
+       "num_attention_heads must be a multiple of num_key_value_heads");
+  need(c.num_attention_heads <= 4096 && c.num_hidden_layers <= 4096,
+       "it has more than 4,096 heads or layers");
+  need(c.head_dim <= kMaxHeadDim, "head_dim must be at most 256");
+  need(int64_t(c.num_attention_heads) * c.head_dim <= kMaxSize, "the heads are too wide");
+  need(c.attention_dim() % c.group_norm_size == 0,
+       "group_norm_size must divide num_attention_heads * head_dim");
+  need(c.rotary_dim % 2 == 0 && c.rotary_dim <= c.head_dim,
+       "partial_rotary_factor must give an even number of channels");
+  need(c.slope_layer_shift >= 0 && c.slope_layer_shift <= 1, "slope_layer_shift must be 0 or 1");
+  if (c.num_experts > 0) {
+    need(c.num_experts_per_tok <= c.num_experts, "num_experts_per_tok is above num_experts");
+    need(c.num_experts % c.n_group == 0, "n_group must divide num_experts");
+    need(c.topk_group <= c.n_group, "topk_group is above n_group");
+    need(int64_t(c.num_experts_per_tok) <= int64_t(c.topk_group) * (c.num_experts / c.n_group),
+         "the topk_group groups have fewer than num_experts_per_tok experts");
+    need(c.num_experts <= 65536, "it has more than 65,536 experts a layer");
+  }
+  if (c.rope_scaling.kind != RopeScaling::Kind::none) {
+    need(c.rope_scaling.factor > 0, "the factor of rope_scaling must be positive");
+    need(c.rope_scaling.kind == RopeScaling::Kind::linear || c.rope_scaling.original_context > 0,
+         "rope_scaling lacks original_max_position_embeddings");
+    need(c.rope_theta > 1, "rope_theta must be above 1");
+  }
+  if (c.ring_window > 0) {
+    need(c.ring_slots > c.ring_reach(), "ring_slots must be above ring_window and ring_max_hop");
+    need(c.ring_sinks < c.ring_slots, "ring_sinks must be below ring_slots");
   }
 }
 
 std::vector<float> decay(const Config& config, int layer) {
   const int last = config.num_hidden_layers - 1;
-  const double depth = last == 0 ? 0.0 : double(layer) / last;
+  const double depth = last == 0 ? 0.0 : double(layer - config.slope_layer_shift) / last;
   std::vector<float> decays;
   for (const double slope : alibi_slopes(config.num_attention_heads)) {
     decays.push_back(static_cast<float>(slope * (1.0 - depth + 1e-5)));
   }
   return decays;
+}
+
+std::vector<float> rope_frequencies(const Config& config, const float* factors, float& scale) {
+  std::vector<double> frequency(size_t(config.rotary_dim / 2));
+  for (size_t i = 0; i < frequency.size(); i++) {
+    frequency[i] = std::pow(double(config.rope_theta), -2.0 * double(i) / config.rotary_dim);
+  }
+  scale = 1.0f;
+  switch (config.rope_scaling.kind) {
+    case RopeScaling::Kind::none:
+      break;
+    case RopeScaling::Kind::linear:
+      for (double& f : frequency) f /= config.rope_scaling.factor;
+      break;
+    case RopeScaling::Kind::llama3:
+      scale_llama3(config.rope_scaling, frequency);
+      break;
+    case RopeScaling::Kind::yarn:
+      scale_yarn(config, frequency, scale);
+      break;
+  }
+  std::vector<float> result;
+  for (size_t i = 0; i < frequency.size(); i++) {
+    result.push_back(float(factors != nullptr ? frequency[i] / factors[i] : frequency[i]));
+  }
+  return result;
 }
 
 }  // namespace ringside

@@ -77,24 +77,29 @@ const char* name_of(StopReason reason) {
   return "end";
 }
 
-Engine::Engine(const std::filesystem::path& folder, const LoadOptions& options,
+Engine::Engine(const std::filesystem::path& path, const LoadOptions& options,
                const std::function<void(float)>& on_progress)
     : backend_(open_backend(options)),
-      tokenizer_(read_text(folder / "tokenizer.json"), display(folder / "tokenizer.json")),
-      model_(std::make_unique<Model>(folder, *backend_, options.context_tokens, on_progress)) {
+      files_(path),
+      tokenizer_(tokenizer_spec(files_)),
+      prompting_(read_prompting(files_, tokenizer_)),
+      model_(std::make_unique<Model>(files_, *backend_, options.model, on_progress)) {
   if (tokenizer_.size() > model_->config().vocab_size) {
-    throw EngineError(ErrorCode::model_corrupt,
-                      display(folder / "tokenizer.json") + " has ids up to " +
-                          std::to_string(tokenizer_.size() - 1) +
-                          ", and the model's vocabulary has " +
-                          std::to_string(model_->config().vocab_size) + ". Export them together.");
+    throw EngineError(ErrorCode::model_corrupt, files_.where() + ": the tokenizer has ids up to " +
+                                                    std::to_string(tokenizer_.size() - 1) +
+                                                    ", and the model's vocabulary has " +
+                                                    std::to_string(model_->config().vocab_size) +
+                                                    " tokens. Download or export them together.");
   }
-  if (!tokenizer_.special_tokens().contains(model_->config().end_of_text_token)) {
-    throw EngineError(ErrorCode::model_corrupt,
-                      display(folder / "tokenizer.json") + " lacks the special token " +
-                          model_->config().end_of_text_token + ". Export the model again.");
+  sequence_ = std::make_unique<Sequence>(model_->config(), *backend_, model_->context_tokens(),
+                                         model_->memory().checkpoint_every);
+}
+
+std::string_view Engine::text_of_special(Token token) const {
+  for (const auto& [text, id] : tokenizer_.special_tokens()) {
+    if (id == token) return text;
   }
-  sequence_ = std::make_unique<Sequence>(model_->config(), *backend_, model_->context_tokens());
+  return {};
 }
 
 // The features sorted, each once, when everything is in range.
@@ -185,12 +190,13 @@ void Engine::decode(const GenerateRequest& request, std::span<const float> logit
         sampler.sample(logits.first(size_t(tokenizer_.size())));
     result.generated_tokens++;
     log_probability += token_log_probability;
-    // Any special token ends the middle: what would follow is another part of a prompt.
-    if (tokenizer_.is_special(token)) {
+    const auto& ends = request.ends;
+    const bool special = tokenizer_.is_special(token);
+    if (ends.empty() ? special : std::binary_search(ends.begin(), ends.end(), token)) {
       result.stop = StopReason::end;
       break;
     }
-    emit(text.decode(token));
+    emit(special ? std::string(text_of_special(token)) : text.decode(token));
     if (line.ended()) {
       result.stop = StopReason::line;
       break;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "model.h"
+#include "prompting.h"
 #include "sampler.h"
 #include "sequence.h"
 #include "tokenizer.h"
@@ -19,8 +20,8 @@ namespace ringside {
 
 struct LoadOptions {
   std::string backend = "auto";
-  int threads = 0;         // 0: the physical cores
-  int context_tokens = 0;  // 0: what the model was made for
+  int threads = 0;  // 0: the physical cores
+  ModelOptions model;
 };
 
 struct GenerateRequest {
@@ -29,6 +30,9 @@ struct GenerateRequest {
   int max_tokens = 0;
   SamplerOptions sampling;
   bool single_line = false;
+  // Tokens that end the text, sorted; the text of other special tokens is then part of it. Empty:
+  // any special token ends it, since what would follow is another part of a prompt.
+  std::vector<Token> ends;
 };
 
 enum class StopReason { end, max_tokens, line, cancelled, context_full };
@@ -50,10 +54,13 @@ using TextSink = std::function<void(std::string_view)>;
 
 class Engine {
  public:
-  // Throws EngineError. `on_progress` hears a share in 0 .. 1, on this thread.
-  Engine(const std::filesystem::path& folder, const LoadOptions& options,
+  // `path`: see ModelFiles. Throws EngineError. `on_progress` hears a share in 0 .. 1, on this
+  // thread.
+  Engine(const std::filesystem::path& path, const LoadOptions& options,
          const std::function<void(float)>& on_progress);
 
+  const ModelFiles& files() const { return files_; }
+  const Prompting& prompting() const { return prompting_; }
   const Model& model() const { return *model_; }
   const Sequence& sequence() const { return *sequence_; }
   Tokenizer& tokenizer() { return tokenizer_; }
@@ -76,8 +83,12 @@ class Engine {
   void decode(const GenerateRequest& request, std::span<const float> logits,
               const std::atomic<bool>& cancelled, const TextSink& on_text, Generated& result);
 
+  std::string_view text_of_special(Token token) const;
+
   std::unique_ptr<Backend> backend_;
+  ModelFiles files_;
   Tokenizer tokenizer_;
+  Prompting prompting_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Sequence> sequence_;
 };

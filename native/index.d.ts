@@ -3,24 +3,71 @@
 /** What can be said of a model once it is loaded. */
 export interface ModelInfo {
   readonly name: string;
+  /** A row of native/families.cpp, such as "qwen2". */
   readonly family: string;
+  readonly format: "gguf" | "safetensors";
   readonly parameters: number;
-  /** Parameters that run for one token: everything but the experts not taken. */
+  /** Parameters that run for one token at most: everything but the experts not taken. */
   readonly activeParameters: number;
+  /** Of `parameters`, those of the input embedding. */
+  readonly embeddingParameters: number;
   /** The share of the experts' parameters that runs for one token, in 0..1. */
   readonly activeExpertShare: number;
   readonly weightBytes: number;
+  /** Bytes of the file's tensors by their type, as the file spells it. */
+  readonly bytesByType: Readonly<Record<string, number>>;
   /** Bytes of keys, values, states and checkpoints of one sequence at `contextTokens`. */
   readonly sequenceBytes: number;
+  readonly memory: MemoryPlan;
   readonly vocabularySize: number;
   readonly contextTokens: number;
+  /** The longest context that the model was made for. */
+  readonly trainedContextTokens: number;
   /** "reference", "avx2", "avx512", "neon". */
   readonly backend: string;
   readonly threads: number;
+  /** What text must be normalized to before it is encoded: the caller's part. */
+  readonly normalization: "NFC" | null;
+  readonly prompting: Prompting;
   /** Names of the syntax gate's features, in the order of their indices; empty: the model has no syntax gate. */
   readonly syntaxFeatures: readonly string[];
   /** Ids of the special tokens by their text, e.g. "<|fim_prefix|>". Text never encodes to these. */
   readonly specialTokens: Readonly<Record<string, number>>;
+}
+
+/** How the memory allowed is used, in bytes. */
+export interface MemoryPlan {
+  /** 0: no limit. */
+  readonly budgetBytes: number;
+  /** Of the weights that every token needs. */
+  readonly weightBytes: number;
+  /** Of all routed experts. */
+  readonly expertBytes: number;
+  /** Of routed experts that may be resident at once; 0: all. */
+  readonly expertCacheBytes: number;
+  readonly sequenceBytes: number;
+  readonly scratchBytes: number;
+  /** Tokens read at once. */
+  readonly maxBatch: number;
+  /** A sentence for the log: what was chosen, and why. */
+  readonly explanation: string;
+}
+
+/** What the model's files say of how it is prompted. Token ids; null where they say nothing. */
+export interface Prompting {
+  /** Stands before every prompt. */
+  readonly bos: number | null;
+  /** What a chat template calls bos_token, whether or not prompts start with it. */
+  readonly bosToken: number | null;
+  /** Tokens that end a text or a turn. */
+  readonly ends: Uint32Array;
+  readonly fimPrefix: number | null;
+  readonly fimSuffix: number | null;
+  readonly fimMiddle: number | null;
+  readonly fimRepository: number | null;
+  readonly fimSeparator: number | null;
+  /** Jinja; "" for none. */
+  readonly chatTemplate: string;
 }
 
 export interface LoadOptions {
@@ -28,8 +75,16 @@ export interface LoadOptions {
   readonly backend?: "auto" | "reference" | "avx2" | "avx512" | "neon";
   /** Default 0: as many as there are physical cores. */
   readonly threads?: number;
-  /** Default: what the model was made for. */
+  /** Default: what the model was made for, which is also the most. */
   readonly contextTokens?: number;
+  /** For weights, context and scratch together. Default 0: no limit. Too little rejects with "OUT_OF_MEMORY". */
+  readonly memoryBytes?: number;
+  /** A token's experts run until this share of its router's weight is covered, in (0, 1]. Default 1: all of them. */
+  readonly expertCoverage?: number;
+  /** At most this share of the parameters runs for a token, in (0, 1]; one expert a layer always does. Default 1. */
+  readonly activeShare?: number;
+  /** Lightning attention's decay of layer i is that of layer i - shift: 0, the default, or 1. */
+  readonly slopeLayerShift?: number;
 }
 
 export interface GenerateRequest {
@@ -48,6 +103,8 @@ export interface GenerateRequest {
   readonly seed?: number;
   /** Ends before the first line break once some other text is there. */
   readonly singleLine?: boolean;
+  /** The only tokens that end the text; other special tokens then give their text. Default: every special token ends it. */
+  readonly ends?: Uint32Array;
 }
 
 export interface Generated {
@@ -80,17 +137,20 @@ export interface Generation {
 export class Engine {
   private constructor();
   /**
-   * Maps the model folder (config.json, tokenizer.json, model.safetensors).
+   * Maps the model: a .gguf file (of a split one, any part), or a folder with config.json, tokenizer.json and safetensors.
    * Rejects with an Error whose `code` is "MODEL_NOT_FOUND", "MODEL_CORRUPT", "MODEL_UNSUPPORTED" or "OUT_OF_MEMORY".
    */
   static load(
-    folder: string,
+    path: string,
     options?: LoadOptions,
     onProgress?: (share: number) => void,
   ): Promise<Engine>;
   readonly info: ModelInfo;
-  /** Token ids of `text`. Never special tokens, whatever the text says. */
-  encode(text: string): Uint32Array;
+  /**
+   * Token ids of `text`, normalized as `info.normalization` asks. Never special tokens, whatever the text says.
+   * `atStart` false: the text goes on from other text, and gets no space that some tokenizers put at a start.
+   */
+  encode(text: string, atStart?: boolean): Uint32Array;
   /** The text of `tokens`, special tokens left out; incomplete UTF-8 becomes U+FFFD. */
   decode(tokens: Uint32Array): string;
   /** `onText` hears the text as it grows, in whole characters, on the caller's thread. */

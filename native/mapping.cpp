@@ -1,5 +1,7 @@
 #include "mapping.h"
 
+#include <cstdint>
+
 #include "error.h"
 
 #ifdef _WIN32
@@ -64,6 +66,16 @@ Mapping::~Mapping() {
   if (data_ != nullptr) UnmapViewOfFile(data_);
 }
 
+void will_need(std::span<const std::byte> part) {
+  WIN32_MEMORY_RANGE_ENTRY range{const_cast<std::byte*>(part.data()), part.size()};
+  PrefetchVirtualMemory(GetCurrentProcess(), 1, &range, 0);
+}
+
+// Unlocking pages that are not locked takes them out of the working set (VirtualUnlock, remarks).
+void drop_pages(std::span<const std::byte> part) {
+  VirtualUnlock(const_cast<std::byte*>(part.data()), part.size());
+}
+
 #else
 
 Mapping::Mapping(const std::filesystem::path& path) {
@@ -85,6 +97,24 @@ Mapping::Mapping(const std::filesystem::path& path) {
 Mapping::~Mapping() {
   if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
 }
+
+namespace {
+
+// `part` in whole pages. Rounded outwards: the mapping is read-only, so a neighbour whose page is
+// dropped too only has it read again.
+void advise(std::span<const std::byte> part, int advice) {
+  static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(part.data()) / page * page;
+  const auto end =
+      (reinterpret_cast<uintptr_t>(part.data()) + part.size() + page - 1) / page * page;
+  madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+}
+
+}  // namespace
+
+void will_need(std::span<const std::byte> part) { advise(part, MADV_WILLNEED); }
+
+void drop_pages(std::span<const std::byte> part) { advise(part, MADV_DONTNEED); }
 
 #endif
 

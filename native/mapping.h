@@ -24,6 +24,12 @@ class Mapping {
   size_t size_ = 0;
 };
 
+// Hints to the system about a part of a mapping; failing changes nothing but speed. `will_need`:
+// read it soon. `drop_pages`: its pages may leave this process's memory; touched again, they come
+// back from the file.
+void will_need(std::span<const std::byte> part);
+void drop_pages(std::span<const std::byte> part);
+
 // The whole of a small text file. Throws EngineError MODEL_NOT_FOUND.
 std::string read_text(const std::filesystem::path& path);
 

@@ -9,31 +9,46 @@
 
 #include "backend.h"
 #include "config.h"
-#include "mapping.h"
+#include "memory.h"
+#include "model_files.h"
+#include "pager.h"
 #include "sequence.h"
 #include "weights.h"
 
 namespace ringside {
 
+struct ModelOptions {
+  int context_tokens = 0;     // 0: what the model was made for, the maximum
+  size_t memory_bytes = 0;    // for everything; 0: no limit
+  float expert_cover = 1;     // of a token's router weight, run experts until so much is covered
+  float active_share = 1;     // of the parameters, at most so many run for a token
+  int slope_layer_shift = 0;  // of lightning attention's decay, see decay()
+};
+
 class Model {
  public:
   static constexpr int kMaxBatch = 256;  // tokens; bounds the wait for a cancel to one batch
 
-  // Maps config.json and model.safetensors of `folder`. Throws EngineError MODEL_NOT_FOUND,
-  // MODEL_CORRUPT or MODEL_UNSUPPORTED. `context_tokens` 0: what the model was made for, the
-  // maximum.
-  Model(const std::filesystem::path& folder, Backend& backend, int context_tokens,
+  // Throws EngineError MODEL_CORRUPT, MODEL_UNSUPPORTED, OUT_OF_MEMORY, or BAD_REQUEST for options
+  // out of range. `files` must outlive this.
+  Model(const ModelFiles& files, Backend& backend, const ModelOptions& options,
         const std::function<void(float)>& on_progress);
-  Model(const Model&) = delete;  // layers point into the mapping
+  Model(const Model&) = delete;  // weights point into the files
   Model& operator=(const Model&) = delete;
 
   const Config& config() const { return config_; }
+  const Weights& weights() const { return *weights_; }
   const Counts& counts() const { return weights_->counts; }
-  size_t weight_bytes() const { return weight_bytes_; }
-  int context_tokens() const { return context_tokens_; }
+  const WeightBytes& weight_bytes() const { return bytes_; }
+  const MemoryPlan& memory() const { return plan_; }
+  // Null where all experts may stay resident.
+  const ExpertPager* pager() const { return pager_.get(); }
+  int context_tokens() const { return plan_.context_tokens; }
+  // Of each token's routed experts, the most that run.
+  int max_experts() const { return max_experts_; }
   Backend& backend() const { return backend_; }
   // The most tokens that one forward() takes: kMaxBatch, or less for a short ring.
-  size_t max_batch() const { return size_t(max_batch_); }
+  size_t max_batch() const { return size_t(plan_.max_batch); }
 
   // Reads `tokens` (1 .. max_batch() of them, and room for them in the sequence) and returns the
   // logits [vocab_size] after the last, valid until the next call. Allocates nothing.
@@ -45,20 +60,24 @@ class Model {
 
  private:
   void forward_layers(Sequence& sequence, int n);
-  void ring_attention(const Layer& w, Sequence& sequence, int layer, int n, int position);
+  void norm(float* y, const float* x, const Norm& norm, int n);
+  void project(const Layer& w, int n);
+  void softmax_attention(const Layer& w, Sequence& sequence, int layer, int n, int position);
   void lightning_attention(const Layer& w, Sequence& sequence, int layer, int n, int position);
-  void feed_forward(const Layer& w, const Syntax& syntax, int n, int position);
+  void feed_forward(const Layer& w, const Syntax& syntax, int layer, int n, int position);
+  void count_bytes();
+  void limit_experts(const ModelOptions& options);
+  void norm_head();
   void reserve();
 
   Config config_;
-  Mapping mapping_;
-  Tensors tensors_;
-  std::string where_;
   std::unique_ptr<Weights> weights_;
   Backend& backend_;
-  int context_tokens_;
-  int max_batch_;
-  size_t weight_bytes_ = 0;
+  WeightBytes bytes_;
+  MemoryPlan plan_;
+  std::unique_ptr<ExpertPager> pager_;
+  int max_experts_ = 0;
+  std::vector<float> head_scale_;  // [vocab], of each row of the head; or empty
 
   // Activations of one batch; n rows are used. One forward pass at a time.
   struct Scratch {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace ringside {
 
@@ -13,57 +14,74 @@ constexpr int kLogSlots = 512;
 
 }  // namespace
 
-Sequence::Sequence(const Config& config, Backend& backend, int capacity)
-    : backend_(backend),
-      capacity_(static_cast<size_t>(capacity)),
-      slots_(config.ring_window > 0 ? config.ring_slots : capacity),
-      reach_(config.ring_window > 0 ? config.ring_reach() : 0),
-      log_slots_(config.ring_window > 0 ? config.ring_slots : kLogSlots),
-      checkpoints_(config, capacity) {
-  tokens_.reserve(capacity_);
-  allocate(config);
+// How many positions the layers keep, and how many floats each layer then takes.
+struct Sequence::Sizes {
+  int slots, log_slots;
+
+  Sizes(const Config& c, int capacity, int checkpoint_every)
+      : slots(c.ring_window > 0 ? c.ring_slots : capacity),
+        log_slots(std::max(c.ring_window > 0 ? c.ring_slots : kLogSlots, 2 * checkpoint_every)) {}
+
+  static size_t row(const Config& c, int l) { return size_t(c.kv_heads(l)) * size_t(c.head_dim); }
+  size_t state(const Config& c, int l) const { return row(c, l) * size_t(c.head_dim); }
+  size_t log(const Config& c, int l) const { return size_t(log_slots) * row(c, l); }
+  size_t kv(const Config& c, int l) const {
+    return (size_t(slots) + size_t(c.ring_window > 0 ? c.ring_sinks : 0)) * row(c, l);
+  }
+  size_t layer(const Config& c, int l) const {
+    return c.is_lightning(l) ? state(c, l) + 2 * log(c, l) : 2 * kv(c, l);
+  }
+};
+
+size_t Sequence::bytes_for(const Config& config, int capacity, int checkpoint_every) {
+  const Sizes sizes(config, capacity, checkpoint_every);
+  size_t floats = 0;
+  for (int l = 0; l < config.num_hidden_layers; l++) floats += sizes.layer(config, l);
+  return floats * sizeof(float) + Checkpoints::bytes_for(config, capacity, checkpoint_every);
 }
 
-void Sequence::allocate(const Config& config) {
-  const auto head_dim = static_cast<size_t>(config.head_dim);
-  std::vector<float**> parts;
-  std::vector<size_t> offsets;
-  const auto take = [&](float*& part, size_t floats) {
-    parts.push_back(&part);
-    offsets.push_back(size_);
-    size_ += floats;
-  };
+Sequence::Sequence(const Config& config, Backend& backend, int capacity, int checkpoint_every)
+    : backend_(backend),
+      capacity_(static_cast<size_t>(capacity)),
+      slots_(Sizes(config, capacity, checkpoint_every).slots),
+      reach_(config.ring_window > 0 ? config.ring_reach() : 0),
+      log_slots_(Sizes(config, capacity, checkpoint_every).log_slots),
+      checkpoints_(config, capacity, checkpoint_every) {
+  tokens_.reserve(capacity_);
+  allocate(config, Sizes(config, capacity, checkpoint_every));
+}
 
+void Sequence::allocate(const Config& config, const Sizes& sizes) {
+  size_t floats = 0;
+  for (int l = 0; l < config.num_hidden_layers; l++) floats += sizes.layer(config, l);
+  memory_ = std::make_unique_for_overwrite<float[]>(floats);
+  float* next = memory_.get();
+  const auto take = [&](size_t size) { return std::exchange(next, next + size); };
+
+  const bool ring = config.ring_window > 0;
   layers_.resize(size_t(config.num_hidden_layers));
   for (int l = 0; l < config.num_hidden_layers; l++) {
     Layer& layer = layers_[size_t(l)];
-    const size_t row = size_t(config.kv_heads(l)) * head_dim;
     layer.lightning = config.is_lightning(l);
     if (layer.lightning) {
       layer.decay = decay(config, l);
-      layer.state = {nullptr, layer.decay.data(), config.num_attention_heads, config.head_dim};
-      take(layer.state.s, row * head_dim);
-      take(layer.log_k, size_t(log_slots_) * row);
-      take(layer.log_v, size_t(log_slots_) * row);
+      layer.state = {take(sizes.state(config, l)), layer.decay.data(), config.num_attention_heads,
+                     config.head_dim};
+      layer.log_k = take(sizes.log(config, l));
+      layer.log_v = take(sizes.log(config, l));
       has_lightning_ = true;
     } else {
-      const bool ring = config.ring_window > 0;
-      layer.kv = {nullptr,
-                  nullptr,
-                  slots_,
-                  ring ? config.ring_sinks : 0,
-                  config.ring_window,
-                  ring ? config.ring_max_hop : 0,
-                  config.num_key_value_heads,
-                  config.head_dim};
-      const size_t rows = size_t(slots_) + size_t(layer.kv.sinks);
-      take(layer.kv.k, rows * row);
-      take(layer.kv.v, rows * row);
+      layer.kv.k = take(sizes.kv(config, l));
+      layer.kv.v = take(sizes.kv(config, l));
+      layer.kv.slots = slots_;
+      layer.kv.sinks = ring ? config.ring_sinks : 0;
+      layer.kv.window = config.window();
+      layer.kv.max_hop = ring ? config.ring_max_hop : 0;
+      layer.kv.n_kv_heads = config.num_key_value_heads;
+      layer.kv.head_dim = config.head_dim;
       has_rings_ = has_rings_ || ring;
     }
   }
-  memory_ = std::make_unique_for_overwrite<float[]>(size_);
-  for (size_t i = 0; i < parts.size(); i++) *parts[i] = memory_.get() + offsets[i];
   rebuild_states(0, 0);
 }
 
@@ -88,7 +106,7 @@ void Sequence::set_syntax(const Syntax& syntax) {
 size_t Sequence::truncate(size_t size) {
   if (size >= tokens_.size()) return tokens_.size();
   const int target = static_cast<int>(size);
-  const int checkpoint = Checkpoints::before(target);
+  const int checkpoint = checkpoints_.before(target);
   if (reaches(target)) {
     rebuild_states(checkpoint, target);
     tokens_.resize(size);
@@ -105,8 +123,8 @@ size_t Sequence::truncate(size_t size) {
 // checkpoint before.
 bool Sequence::reaches(int size) const {
   if (has_rings_ && ring_begin_ > std::max(0, size - reach_)) return false;
-  return !has_lightning_ || size == Checkpoints::before(size) ||
-         log_begin_ <= Checkpoints::before(size);
+  return !has_lightning_ || size == checkpoints_.before(size) ||
+         log_begin_ <= checkpoints_.before(size);
 }
 
 void Sequence::go_back_to_checkpoint(int position) {
@@ -150,12 +168,12 @@ void Sequence::log(int index, const float* k, const float* v, int n, int stride)
 }
 
 void Sequence::save_state(int layer, int position) {
-  if (position % Checkpoints::kEvery == 0) checkpoints_.save_state(layer, position, state(layer));
+  if (checkpoints_.due(position)) checkpoints_.save_state(layer, position, state(layer));
 }
 
 void Sequence::save_rows(int layer, int position, int n) {
   if (!has_rings_) return;
-  for (int c = Checkpoints::after(position); c <= position + n; c += Checkpoints::kEvery) {
+  for (int c = checkpoints_.after(position); c <= position + n; c = checkpoints_.after(c)) {
     checkpoints_.save_rows(layer, c, kv(layer));
   }
 }

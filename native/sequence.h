@@ -23,14 +23,17 @@ struct Syntax {
 
 class Sequence {
  public:
-  Sequence(const Config& config, Backend& backend, int capacity);
+  // `checkpoint_every`: positions between checkpoints.
+  Sequence(const Config& config, Backend& backend, int capacity,
+           int checkpoint_every = Checkpoints::kEvery);
   Sequence(const Sequence&) = delete;  // the layers point into memory_
   Sequence& operator=(const Sequence&) = delete;
 
   std::span<const Token> tokens() const { return tokens_; }
   size_t size() const { return tokens_.size(); }
   size_t capacity() const { return capacity_; }
-  size_t bytes() const { return size_ * sizeof(float) + checkpoints_.bytes(); }
+  // What a sequence of `capacity` positions takes, in bytes.
+  static size_t bytes_for(const Config& config, int capacity, int checkpoint_every);
 
   // How many of the first tokens of `prompt` were read already, as a request with `syntax` reads
   // them.
@@ -65,29 +68,31 @@ class Sequence {
   void log(int layer, const float* k, const float* v, int n, int stride);
   // The layer's state has read 0 .. position-1: keeps it if a checkpoint is due there.
   void save_state(int layer, int position);
+  // The first position behind `position` where a checkpoint is due.
+  int next_checkpoint(int position) const { return checkpoints_.after(position); }
   // The ring has stored positions position .. position+n-1: keeps the rows of checkpoints passed.
   void save_rows(int layer, int position, int n);
   void append(std::span<const Token> tokens);
 
-  void allocate(const Config& config);
+  struct Sizes;
+  void allocate(const Config& config, const Sizes& sizes);
   bool reaches(int size) const;
   void go_back_to_checkpoint(int position);
   void rebuild_states(int from, int to);
 
   Backend& backend_;
   size_t capacity_;
-  int slots_;  // of a ring layer; capacity for full attention
-  int reach_;  // positions before p that a ring layer looks at; 0 for full attention
+  int slots_;  // of a softmax layer: the ring's, or the capacity
+  int reach_;  // positions before p that a ring layer looks at; 0 without rings
   int log_slots_;
   int ring_begin_ = 0;
   int log_begin_ = 0;
-  bool has_rings_ = false;  // rings that wrap, full attention left out
+  bool has_rings_ = false;  // that wrap
   bool has_lightning_ = false;
   std::vector<Token> tokens_;
   Syntax syntax_;
   std::vector<Layer> layers_;
   Checkpoints checkpoints_;
-  size_t size_ = 0;
   std::unique_ptr<float[]> memory_;
 };
 

@@ -1,174 +1,237 @@
 #include "weights.h"
 
-#include <bit>
-#include <cmath>
 #include <cstring>
 
 #include "error.h"
+#include "quant.h"
 
 namespace ringside {
 
-namespace {
-
-float from_bf16(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
-
-float from_f16(uint16_t bits) {
-  const int exponent = (bits >> 10) & 0x1F;
-  const int fraction = bits & 0x3FF;
-  float value = exponent == 0 ? std::ldexp(float(fraction), -24)
-                              : std::ldexp(float(fraction + 1024), exponent - 25);
-  if (exponent == 31) value = fraction == 0 ? INFINITY : NAN;
-  return (bits & 0x8000) ? -value : value;
+size_t data_bytes(const Matrix& matrix) {
+  if (matrix.data == nullptr) return 0;
+  return size_t(row_bytes(matrix.type, matrix.cols)) * size_t(matrix.rows);
 }
 
-}  // namespace
+size_t scale_bytes(const Matrix& matrix) {
+  if (matrix.scales == nullptr) return 0;
+  const auto rows = size_t(matrix.rows), cols = size_t(matrix.cols);
+  if (matrix.type == Type::int4) return rows * (cols / size_t(matrix.group)) * sizeof(uint16_t);
+  if (matrix.block == 0) return rows * sizeof(float);
+  const auto block = size_t(matrix.block);
+  return (rows + block - 1) / block * ((cols + block - 1) / block) * sizeof(float);
+}
 
-Weights::Weights(const Config& config, const Tensors& tensors, const std::string& where,
-                 const std::function<void(float)>& on_progress)
-    : config_(config), tensors_(tensors), where_(where) {
-  embedding = matrix("model.word_embeddings", config.vocab_size, config.hidden_size);
-  final_norm = vector("model.norm.weight", {config.hidden_size});
-  layers.reserve(size_t(config.num_hidden_layers));
-  for (int l = 0; l < config.num_hidden_layers; l++) {
+Weights::Weights(const ModelFiles& files, const std::function<void(float)>& on_progress)
+    : config_(files.config()),
+      names_(files.names()),
+      tensors_(files.tensors()),
+      where_(files.where()) {
+  const Config& c = config_;
+  embedding = matrix(std::string(names_.embedding), c.vocab_size, c.hidden_size);
+  counts.embedding = counts.total;
+  const std::string head_name(names_.head);
+  const bool has_head = find(head_name + ".weight") || find(head_name + ".weight_packed");
+  head = c.tie_word_embeddings.value_or(!has_head) ? embedding
+                                                   : matrix(head_name, c.vocab_size, c.hidden_size);
+  final_norm = norm(std::string(names_.final_norm), c.hidden_size);
+
+  const float* factors = optional_vector("rope_freqs.weight", {c.rotary_dim / 2});
+  rope.interleaved = c.rope_interleaved;
+  rope.dim = c.rotary_dim;
+  rope.frequency = converted_.emplace_back(rope_frequencies(c, factors, rope.scale)).data();
+
+  layers.reserve(size_t(c.num_hidden_layers));
+  for (int l = 0; l < c.num_hidden_layers; l++) {
     layers.push_back(layer(l));
-    on_progress(float(l + 1) / float(config.num_hidden_layers));
+    on_progress(float(l + 1) / float(c.num_hidden_layers));
   }
 }
 
 Layer Weights::layer(int index) {
   const Config& c = config_;
-  const std::string prefix = "model.layers." + std::to_string(index) + ".";
-  const std::string attention = prefix + "attention.";
-  const int dim = c.num_attention_heads * c.head_dim;
-
+  const std::string prefix = std::string(names_.layer) + std::to_string(index) + ".";
+  const auto named = [&](std::string_view name) { return prefix + std::string(name); };
   Layer layer;
   layer.lightning = c.is_lightning(index);
-  layer.input_norm = vector(prefix + "input_layernorm.weight", {c.hidden_size});
-  layer.qkv = matrix(attention + "query_key_value", dim + 2 * c.kv_heads(index) * c.head_dim,
-                     c.hidden_size);
-  layer.q_norm = vector(attention + "query_layernorm.weight", {c.head_dim});
-  layer.k_norm = vector(attention + "key_layernorm.weight", {c.head_dim});
-  layer.dense = matrix(attention + "dense", c.hidden_size, dim);
-  if (layer.lightning) {
-    layer.gate = matrix(attention + "g_proj", dim, c.hidden_size);
-    layer.gate_norm = vector(attention + "g_norm.weight", {dim});
-  }
-  layer.post_norm = vector(prefix + "post_attention_layernorm.weight", {c.hidden_size});
+  layer.input_norm = norm(named(names_.input_norm), c.hidden_size);
+  layer.post_norm = norm(named(names_.post_norm), c.hidden_size);
+  add_attention(layer, prefix, index);
   if (c.has_experts(index)) {
-    add_experts(layer, prefix + "mlp.");
-  } else {
-    layer.ffn_hidden = c.intermediate_size;
-    layer.ffn = feed_forward(prefix + "mlp.", layer.ffn_hidden);
+    add_experts(layer, prefix);
+    return layer;
   }
+  layer.ffn_hidden = c.intermediate_size;
+  layer.ffn = feed_forward(c.gelu ? "" : named(names_.ffn_gate), named(names_.ffn_up),
+                           named(names_.ffn_down), layer.ffn_hidden);
   return layer;
+}
+
+void Weights::add_attention(Layer& layer, const std::string& prefix, int index) {
+  const Config& c = config_;
+  const auto named = [&](std::string_view name) { return prefix + std::string(name); };
+  const int dim = c.attention_dim(), kv_dim = c.kv_heads(index) * c.head_dim;
+  layer.qkv_rows = dim + 2 * kv_dim;
+  const std::string fused = named(names_.qkv);
+  if (!names_.qkv.empty() && (names_.q.empty() || find(fused + ".weight"))) {
+    layer.qkv = {matrix(fused, layer.qkv_rows, c.hidden_size)};
+  } else {
+    layer.qkv = {matrix(named(names_.q), dim, c.hidden_size),
+                 matrix(named(names_.k), kv_dim, c.hidden_size),
+                 matrix(named(names_.v), kv_dim, c.hidden_size)};
+  }
+  for (const Matrix& part : layer.qkv) {
+    if (c.qkv_bias && part.bias == nullptr)
+      corrupt("layer " + prefix + " lacks the bias of q, k or v");
+  }
+  if (c.qk_norm) {
+    layer.q_norm = vector(named(names_.q_norm) + ".weight", {c.head_dim});
+    layer.k_norm = vector(named(names_.k_norm) + ".weight", {c.head_dim});
+  }
+  layer.dense = matrix(named(names_.dense), c.hidden_size, dim);
+  if (!layer.lightning) return;
+  layer.gate = matrix(named(names_.gate), dim, c.hidden_size);
+  layer.gate_norm = vector(named(names_.gate_norm) + ".weight", {dim});
 }
 
 void Weights::add_experts(Layer& layer, const std::string& prefix) {
   const Config& c = config_;
+  const auto named = [&](std::string_view name) { return prefix + std::string(name); };
   const auto n_features = int(c.syntax_features.size());
-  layer.router.w = vector(prefix + "gate.weight", {c.num_experts, c.hidden_size});
-  if (find(prefix + "gate.expert_bias") != nullptr) {
-    layer.router.bias = vector(prefix + "gate.expert_bias", {c.num_experts});
+  Router& router = layer.router;
+  router.w = vector(named(names_.router) + ".weight", {c.num_experts, c.hidden_size});
+  if (!names_.router_bias.empty()) {
+    router.bias = optional_vector(named(names_.router_bias), {c.num_experts});
   }
   if (n_features > 0) {
-    layer.router.syntax = vector(prefix + "gate.syntax", {c.num_experts, n_features});
+    router.syntax = vector(named(names_.router_syntax), {c.num_experts, n_features});
   }
-  layer.router.n_experts = c.num_experts;
-  layer.router.n_features = n_features;
-  layer.router.dim = c.hidden_size;
-  layer.router.top_k = c.num_experts_per_tok;
-  layer.router.n_group = c.n_group;
-  layer.router.topk_group = c.topk_group;
-  layer.router.scale = c.routed_scaling_factor;
+  router.n_experts = c.num_experts;
+  router.n_features = n_features;
+  router.dim = c.hidden_size;
+  router.top_k = c.num_experts_per_tok;
+  router.n_group = c.n_group;
+  router.topk_group = c.topk_group;
+  router.scale = c.routed_scaling_factor;
+  router.softmax = c.softmax_router;
+  router.normalized = c.norm_topk_prob;
 
   const int64_t before = counts.total;
-  for (int e = 0; e < c.num_experts; e++) {
-    layer.experts.push_back(
-        feed_forward(prefix + "experts." + std::to_string(e) + ".", c.moe_intermediate_size));
+  if (names_.experts.empty()) {
+    add_stacked_experts(layer, prefix);
+  } else {
+    for (int e = 0; e < c.num_experts; e++) {
+      const std::string expert = named(names_.experts) + std::to_string(e) + ".";
+      layer.experts.push_back(feed_forward(
+          expert + std::string(names_.expert_gate), expert + std::string(names_.expert_up),
+          expert + std::string(names_.expert_down), c.moe_intermediate_size));
+    }
   }
   counts.routed += counts.total - before;
-  layer.ffn_hidden = c.num_shared_experts * c.moe_intermediate_size;
-  if (layer.ffn_hidden > 0) {
-    const int64_t unshared = counts.total;
-    layer.ffn = feed_forward(prefix + "shared_experts.", layer.ffn_hidden);
-    counts.shared += counts.total - unshared;
-  }
+  layer.ffn_hidden = c.shared_intermediate_size;
+  if (layer.ffn_hidden == 0) return;
+  const int64_t unshared = counts.total;
+  layer.ffn = feed_forward(named(names_.shared_gate), named(names_.shared_up),
+                           named(names_.shared_down), layer.ffn_hidden);
+  counts.shared += counts.total - unshared;
 }
 
-FeedForward Weights::feed_forward(const std::string& prefix, int hidden) {
-  return {matrix(prefix + "gate_proj", hidden, config_.hidden_size),
-          matrix(prefix + "up_proj", hidden, config_.hidden_size),
-          matrix(prefix + "down_proj", config_.hidden_size, hidden)};
+// GGUF: one tensor [experts, rows, cols] for each of the three.
+void Weights::add_stacked_experts(Layer& layer, const std::string& prefix) {
+  const Config& c = config_;
+  layer.experts.resize(size_t(c.num_experts));
+  const auto add = [&](std::string_view role, int rows, int cols, Matrix FeedForward::*part) {
+    const std::string name = prefix + std::string(role) + ".weight";
+    const Tensor& stack = get(name, {c.num_experts, rows, cols});
+    counts.total += int64_t(c.num_experts) * rows * cols;
+    const size_t each = stack.bytes.size() / size_t(c.num_experts);
+    for (int e = 0; e < c.num_experts; e++) {
+      Tensor one = stack;
+      one.bytes = stack.bytes.subspan(size_t(e) * each, each);
+      layer.experts[size_t(e)].*part = stored_matrix(name, one, rows, cols);
+    }
+  };
+  add(names_.expert_gate, c.moe_intermediate_size, c.hidden_size, &FeedForward::gate);
+  add(names_.expert_up, c.moe_intermediate_size, c.hidden_size, &FeedForward::up);
+  add(names_.expert_down, c.hidden_size, c.moe_intermediate_size, &FeedForward::down);
+}
+
+FeedForward Weights::feed_forward(const std::string& gate, const std::string& up,
+                                  const std::string& down, int hidden) {
+  FeedForward ffn;
+  if (!gate.empty()) ffn.gate = matrix(gate, hidden, config_.hidden_size);
+  ffn.up = matrix(up, hidden, config_.hidden_size);
+  ffn.down = matrix(down, config_.hidden_size, hidden);
+  return ffn;
+}
+
+Norm Weights::norm(const std::string& name, int size) {
+  return {vector(name + ".weight", {size}),
+          config_.layer_norm ? vector(name + ".bias", {size}) : nullptr};
 }
 
 Matrix Weights::matrix(const std::string& name, int rows, int cols) {
   counts.total += int64_t(rows) * cols;
-  if (find(name + ".weight_packed") != nullptr) return int4_matrix(name, rows, cols);
-
-  const Tensor& weight = get(name + ".weight", {rows, cols});
-  Matrix matrix{Type::f32, rows, cols, weight.bytes.data(), nullptr};
-  switch (weight.dtype) {
-    case Dtype::f32:
-      break;
-    case Dtype::f16:
-      matrix.type = Type::f16;
-      break;
-    case Dtype::bf16:
-      matrix.type = Type::bf16;
-      break;
-    case Dtype::f8_e4m3: {
-      const Tensor& scale = get(name + ".weight_scale", {rows, 1});
-      if (scale.dtype != Dtype::f32) {
-        unsupported(name + ".weight_scale is " + scale.dtype_name + "; FP8 scales must be F32");
-      }
-      matrix.type = Type::f8;
-      matrix.scales = scale.bytes.data();
-      break;
-    }
-    default:
-      unsupported(name + ".weight is " + weight.dtype_name +
-                  "; a matrix must be F32, F16, BF16, F8_E4M3 or packed int4");
+  Matrix matrix;
+  if (find(name + ".weight_packed") != nullptr) {
+    matrix = int4_matrix(name, rows, cols);
+  } else {
+    const Tensor& tensor = get(name + ".weight", {rows, cols});
+    matrix = tensor.dtype == Dtype::f8_e4m3 ? f8_matrix(name, tensor, rows, cols)
+                                            : stored_matrix(name + ".weight", tensor, rows, cols);
   }
+  matrix.bias = optional_vector(name + ".bias", {rows});
   return matrix;
 }
 
-Matrix Weights::int4_matrix(const std::string& name, int rows, int cols) {
-  if (cols % kGroup != 0) {
-    unsupported(name + " has " + std::to_string(cols) + " columns; int4 needs a multiple of " +
-                std::to_string(kGroup));
+// Of a type that needs nothing beside the tensor itself.
+Matrix Weights::stored_matrix(const std::string& name, const Tensor& tensor, int rows,
+                              int cols) const {
+  struct Row {
+    Dtype dtype;
+    Type type;
+  };
+  constexpr Row kStored[] = {
+      {Dtype::f32, Type::f32},   {Dtype::f16, Type::f16},   {Dtype::bf16, Type::bf16},
+      {Dtype::q8_0, Type::q8_0}, {Dtype::q4_0, Type::q4_0}, {Dtype::q4_1, Type::q4_1},
+      {Dtype::q5_0, Type::q5_0}, {Dtype::q5_1, Type::q5_1}, {Dtype::q4_k, Type::q4_k},
+      {Dtype::q5_k, Type::q5_k}, {Dtype::q6_k, Type::q6_k},
+  };
+  for (const Row& row : kStored) {
+    if (row.dtype != tensor.dtype) continue;
+    Matrix matrix;
+    matrix.type = row.type;
+    matrix.rows = rows;
+    matrix.cols = cols;
+    matrix.data = tensor.bytes.data();
+    return matrix;
   }
-  if (find(name + ".weight_zero_point") != nullptr) {
-    unsupported(name + " is quantized asymmetrically; int4 must be symmetric");
-  }
-  const Tensor& packed = get(name + ".weight_packed", {rows, cols / 8});
-  const Tensor& scale = get(name + ".weight_scale", {rows, cols / kGroup});
-  if (packed.dtype != Dtype::i32 || scale.dtype != Dtype::f16) {
-    unsupported(name + " is " + packed.dtype_name + " with scales of " + scale.dtype_name +
-                "; int4 must be I32 with scales of F16");
-  }
-  const Tensor& shape = get(name + ".weight_shape", {2});
-  int64_t dims[2] = {};
-  if (shape.dtype == Dtype::i64) std::memcpy(dims, shape.bytes.data(), sizeof dims);
-  if (dims[0] != rows || dims[1] != cols) {
-    corrupt(name + ".weight_shape does not say " + shape_text({rows, cols}));
-  }
-  return {Type::int4, rows, cols, packed.bytes.data(), scale.bytes.data()};
+  unsupported("tensor " + name + " is " + tensor.dtype_name +
+              "; this engine computes with F32, F16, BF16, FP8 (E4M3), packed int4, Q8_0, Q4_0, "
+              "Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K. Choose the model in one of these");
 }
 
 const float* Weights::vector(const std::string& name, const std::vector<int64_t>& shape) {
   const Tensor& tensor = get(name, shape);
-  size_t size = 1;
-  for (const int64_t dim : shape) size *= size_t(dim);
-  counts.total += int64_t(size);
+  int64_t size = 1;
+  for (const int64_t dim : shape) size *= dim;
+  counts.total += size;
+  return floats(name, tensor);
+}
+
+const float* Weights::optional_vector(const std::string& name, const std::vector<int64_t>& shape) {
+  return find(name) == nullptr ? nullptr : vector(name, shape);
+}
+
+const float* Weights::floats(const std::string& name, const Tensor& tensor) {
   if (tensor.dtype == Dtype::f32) return reinterpret_cast<const float*>(tensor.bytes.data());
   if (tensor.dtype != Dtype::f16 && tensor.dtype != Dtype::bf16) {
-    unsupported(name + " is " + tensor.dtype_name + "; it must be F32, F16 or BF16");
+    unsupported("tensor " + name + " is " + tensor.dtype_name + "; it must be F32, F16 or BF16");
   }
-  std::vector<float>& values = converted_.emplace_back(size);
-  for (size_t i = 0; i < size; i++) {
+  std::vector<float>& values = converted_.emplace_back(tensor.bytes.size() / 2);
+  for (size_t i = 0; i < values.size(); i++) {
     uint16_t bits = 0;
     std::memcpy(&bits, tensor.bytes.data() + 2 * i, 2);
-    values[i] = tensor.dtype == Dtype::f16 ? from_f16(bits) : from_bf16(bits);
+    values[i] = tensor.dtype == Dtype::f16 ? f16_to_float(bits) : bf16_to_float(bits);
   }
   return values.data();
 }
@@ -183,19 +246,19 @@ const Tensor& Weights::get(const std::string& name, const std::vector<int64_t>& 
   if (tensor == nullptr) corrupt("tensor " + name + " is missing");
   if (tensor->shape != shape) {
     corrupt("tensor " + name + " has shape " + shape_text(tensor->shape) +
-            ", and config.json asks for " + shape_text(shape));
+            ", and the configuration asks for " + shape_text(shape));
   }
   return *tensor;
 }
 
 void Weights::corrupt(const std::string& what) const {
-  throw EngineError(ErrorCode::model_corrupt,
-                    where_ + ": " + what + ". Export the model again, or choose another one.");
+  throw EngineError(ErrorCode::model_corrupt, where_ + ": " + what +
+                                                  ". Download or export the model again, or "
+                                                  "choose another one.");
 }
 
 void Weights::unsupported(const std::string& what) const {
-  throw EngineError(ErrorCode::model_unsupported,
-                    where_ + ": " + what + ". Quantize the model with `ringside quantize`.");
+  throw EngineError(ErrorCode::model_unsupported, where_ + ": " + what + ".");
 }
 
 }  // namespace ringside

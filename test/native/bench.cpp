@@ -36,14 +36,16 @@ int main(int argc, char** argv) {
     write_tiny_model(folder, tiny_config(kEmbeddedSize), "mixed");
     std::filesystem::copy(fixtures() / "tiny" / "tokenizer.json", folder / "tokenizer.json");
   }
-  LoadOptions options{argc > 2 ? argv[2] : "auto", argc > 3 ? std::atoi(argv[3]) : 0, 0};
+  LoadOptions options;
+  if (argc > 2) options.backend = argv[2];
+  if (argc > 3) options.threads = std::atoi(argv[3]);
   std::unique_ptr<Engine> engine;
   const double load_ms =
       milliseconds([&] { engine = std::make_unique<Engine>(folder, options, [](float) {}); });
   std::printf("load %.1f ms, %s, %d threads, weights %.2f MB, sequence %.1f MB\n", load_ms,
               std::string(engine->backend().name()).c_str(), engine->backend().threads(),
-              double(engine->model().weight_bytes()) / 1e6,
-              double(engine->sequence().bytes()) / 1e6);
+              double(engine->model().memory().weights) / 1e6,
+              double(engine->model().memory().sequence) / 1e6);
 
   std::mt19937 random(1);
   GenerateRequest request;
@@ -59,7 +61,7 @@ int main(int argc, char** argv) {
                 n / read.read_ms * 1e3);
   }
   Sequence sequence(engine->model().config(), engine->backend(), engine->model().context_tokens());
-  Model model(folder, engine->backend(), 0, [](float) {});
+  Model model(engine->files(), engine->backend(), {}, [](float) {});
   model.forward(sequence, {request.tokens.data(), 128});
   const double decode_ms = milliseconds([&] {
     for (int i = 0; i < 256; i++) model.forward(sequence, {&request.tokens[size_t(i)], 1});

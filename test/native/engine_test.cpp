@@ -16,7 +16,11 @@ const std::atomic<bool> kGoOn = false;
 const TextSink kIgnore = [](std::string_view) {};
 
 Engine load(const std::string& backend = "reference", int context = 0) {
-  return Engine(fixtures() / "tiny", {backend, 1, context}, [](float) {});
+  LoadOptions options;
+  options.backend = backend;
+  options.threads = 1;
+  options.model.context_tokens = context;
+  return Engine(fixtures() / "tiny", options, [](float) {});
 }
 
 GenerateRequest request(Engine& engine, const std::string& text, int max_tokens) {

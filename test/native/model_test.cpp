@@ -7,13 +7,12 @@
 #include "allocations.h"
 #include "error.h"
 #include "json.h"
+#include "loaded_model.h"
 #include "tiny_model.h"
 
 using namespace ringside;
 
 namespace {
-
-const auto kNoProgress = [](float) {};
 
 // The goldens are float64. Plain weights: what float32 sums lose over six layers, 3.6e-6 at worst.
 // bfloat16, FP8 and int4 round activations, where a sum that differs in its last bit rounds to the
@@ -63,8 +62,9 @@ std::vector<Golden> goldens() {
 double error_of(const Golden& golden, Backend& backend, size_t batch) {
   const TemporaryFolder folder;
   write_tiny_model(folder.path(), golden.config, golden.formats);
-  Model model(folder.path(), backend, 0, kNoProgress);
-  Sequence sequence(model.config(), backend, model.context_tokens());
+  LoadedModel loaded(folder.path(), backend);
+  Model& model = loaded.model;
+  Sequence sequence = loaded.sequence();
   sequence.set_syntax(golden.syntax);
 
   double difference = 0, largest = 0;
@@ -96,7 +96,7 @@ void check_load(const std::string& config, const std::string& formats,
   write_file(folder.path() / "config.json", loaded_config);
   const auto backend = make_reference_backend();
   try {
-    Model model(folder.path(), *backend, 0, kNoProgress);
+    LoadedModel(folder.path(), *backend);
     FAIL("the model was accepted");
   } catch (const EngineError& error) {
     CHECK(std::string(name_of(error.code())) == name_of(code));
@@ -132,8 +132,9 @@ TEST_CASE("forward() allocates nothing") {
     if (name == "reference") continue;  // the specification may; it is never shipped as the choice
     CAPTURE(name);
     const auto backend = make_backend(name, 0);
-    Model model(folder.path(), *backend, 0, kNoProgress);
-    Sequence sequence(model.config(), *backend, model.context_tokens());
+    LoadedModel loaded(folder.path(), *backend);
+    Model& model = loaded.model;
+    Sequence sequence = loaded.sequence();
     std::vector<Token> tokens(model.max_batch(), 7);
     sequence.set_syntax({100, {1, 2}});
     model.forward(sequence, tokens);
@@ -148,7 +149,8 @@ TEST_CASE("parameters are counted by what runs") {
   const TemporaryFolder folder;
   write_tiny_model(folder.path(), tiny_config(), "mixed");
   const auto backend = make_reference_backend();
-  const Model model(folder.path(), *backend, 0, kNoProgress);
+  const LoadedModel loaded(folder.path(), *backend);
+  const Model& model = loaded.model;
   // Two layers of eight experts of three 32 x 64 matrices, and one shared expert each.
   CHECK(model.counts().routed == 2 * 8 * 3 * 32 * 64);
   CHECK(model.counts().shared == 2 * 3 * 32 * 64);
@@ -163,22 +165,27 @@ TEST_CASE("the context is what was asked for, at most what the model was made fo
   const TemporaryFolder folder;
   write_tiny_model(folder.path(), tiny_config(), "f32");
   const auto backend = make_reference_backend();
-  CHECK(Model(folder.path(), *backend, 0, kNoProgress).context_tokens() == 1024);
-  CHECK(Model(folder.path(), *backend, 300, kNoProgress).context_tokens() == 300);
-  CHECK(Model(folder.path(), *backend, 5000, kNoProgress).context_tokens() == 1024);
+  const auto context_of = [&](int asked) {
+    ModelOptions options;
+    options.context_tokens = asked;
+    return LoadedModel(folder.path(), *backend, options).model.context_tokens();
+  };
+  CHECK(context_of(0) == 1024);
+  CHECK(context_of(300) == 300);
+  CHECK(context_of(5000) == 1024);
 }
 
 TEST_CASE("a folder whose tensors do not fit its config is refused") {
   const std::string config = tiny_config();
   check_load(
       config, "f32", tiny_config(R"("vocab_size": 321)"), ErrorCode::model_corrupt,
-      "model.word_embeddings.weight has shape [320, 64], and config.json asks for [321, 64]");
+      "model.word_embeddings.weight has shape [320, 64], and the configuration asks for [321, 64]");
   check_load(config, "f32", tiny_config(R"("num_hidden_layers": 6)"), ErrorCode::model_corrupt,
              "is missing");
   check_load(config, "mixed", tiny_config(R"("moe_intermediate_size": 64)"),
-             ErrorCode::model_corrupt, "config.json asks for");
-  check_load(config, "f32", tiny_config(R"("model_type": "mamba")"), ErrorCode::model_unsupported,
-             "mamba");
+             ErrorCode::model_corrupt, "the configuration asks for");
+  check_load(config, "f32", tiny_config(R"("architectures": ["MambaForCausalLM"])"),
+             ErrorCode::model_unsupported, "MambaForCausalLM");
   check_load(config, "f32", "[]", ErrorCode::model_corrupt, "object was expected");
 }
 
@@ -186,7 +193,7 @@ TEST_CASE("a missing or damaged file is said") {
   const auto backend = make_reference_backend();
   const auto code_of = [&](const std::filesystem::path& folder) -> std::string {
     try {
-      Model model(folder, *backend, 0, kNoProgress);
+      LoadedModel(folder, *backend);
       return "none";
     } catch (const EngineError& error) {
       return name_of(error.code());

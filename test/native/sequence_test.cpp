@@ -5,7 +5,7 @@
 #include <cmath>
 #include <random>
 
-#include "model.h"
+#include "loaded_model.h"
 #include "tiny_model.h"
 
 using namespace ringside;
@@ -34,7 +34,10 @@ struct Fixture {
   Fixture(const std::string& changes, const std::string& backend_name, int context = 1024)
       : backend(make_backend(backend_name, 1)) {
     write_tiny_model(folder.path(), tiny_config(changes), "f32");
-    model = std::make_unique<Model>(folder.path(), *backend, context, [](float) {});
+    ModelOptions options;
+    options.context_tokens = context;
+    loaded = std::make_unique<LoadedModel>(folder.path(), *backend, options);
+    model = &loaded->model;
     sequence = std::make_unique<Sequence>(model->config(), *backend, model->context_tokens());
     fresh = std::make_unique<Sequence>(model->config(), *backend, model->context_tokens());
   }
@@ -78,7 +81,8 @@ struct Fixture {
 
   TemporaryFolder folder;
   std::unique_ptr<Backend> backend;
-  std::unique_ptr<Model> model;
+  std::unique_ptr<LoadedModel> loaded;
+  Model* model = nullptr;
   std::unique_ptr<Sequence> sequence, fresh;
 };
 

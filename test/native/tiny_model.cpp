@@ -8,36 +8,13 @@
 #include <map>
 #include <vector>
 
-#include "config.h"
+#include "families.h"
+#include "hashing.h"
 #include "json.h"
 
 namespace ringside {
 
 namespace {
-
-// splitmix64 of FNV-1a(name) + index.
-uint64_t hash(const std::string& name, uint64_t index) {
-  uint64_t z = 0xCBF29CE484222325u;
-  for (const char c : name) z = (z ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
-  z += (index + 1) * 0x9E3779B97F4A7C15u;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return z ^ (z >> 31);
-}
-
-// A multiple of 1/64 in [-1, 1): exact in every floating-point type of a checkpoint.
-float fraction(const std::string& name, uint64_t index) {
-  return float(int(hash(name, index) >> 57) - 64) / 64.0f;
-}
-
-// The float16 bits of a value that is exact in it, and normal or zero.
-uint16_t to_f16(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  const uint32_t sign = bits >> 31 << 15;
-  if (value == 0) return uint16_t(sign);
-  const uint32_t exponent = (bits >> 23 & 0xFF) - 127 + 15;
-  return uint16_t(sign | exponent << 10 | (bits >> 13 & 0x3FF));
-}
 
 class Writer {
  public:
@@ -86,8 +63,7 @@ class Writer {
     } else {
       std::vector<uint16_t> halves(size);
       for (size_t i = 0; i < size; i++) {
-        halves[i] = formats_ == "f16" ? to_f16(values[i])
-                                      : uint16_t(std::bit_cast<uint32_t>(values[i]) >> 16);
+        halves[i] = formats_ == "f16" ? to_f16(values[i]) : to_bf16(values[i]);
       }
       put(name + ".weight", formats_ == "f16" ? "F16" : "BF16", {rows, cols}, halves);
     }
@@ -101,7 +77,7 @@ class Writer {
     }
     std::vector<uint16_t> scales(size / 32);
     for (size_t i = 0; i < scales.size(); i++) {
-      scales[i] = to_f16((1 + float(hash(name + ".scale", i) >> 62) / 4) / 32);
+      scales[i] = to_f16(quarters(name + ".scale", i) / 32);
     }
     put(name + ".weight_packed", "I32", {rows, cols / 8}, packed);
     put(name + ".weight_scale", "F16", {rows, cols / 32}, scales);
@@ -116,7 +92,7 @@ class Writer {
     }
     std::vector<float> scales(static_cast<size_t>(rows));
     for (size_t i = 0; i < scales.size(); i++) {
-      scales[i] = (1 + float(hash(name + ".scale", i) >> 62) / 4) / 8;
+      scales[i] = quarters(name + ".scale", i) / 8;
     }
     put(name + ".weight", "F8_E4M3", {rows, cols}, codes);
     put(name + ".weight_scale", "F32", {rows, 1}, scales);
@@ -149,7 +125,7 @@ class Writer {
     for (int e = 0; e < c_.num_experts; e++) {
       feed_forward(p + "mlp.experts." + std::to_string(e) + ".", c_.moe_intermediate_size);
     }
-    feed_forward(p + "mlp.shared_experts.", c_.num_shared_experts * c_.moe_intermediate_size);
+    feed_forward(p + "mlp.shared_experts.", c_.shared_intermediate_size);
   }
 
   std::string bytes() const {
@@ -194,7 +170,7 @@ void write_file(const std::filesystem::path& path, const std::string& bytes) {
 
 void write_tiny_model(const std::filesystem::path& folder, const std::string& config_json,
                       const std::string& formats) {
-  const Config config = parse_config(config_json, "config.json");
+  const Config config = config_from_json(config_json, "config.json");
   write_file(folder / "config.json", config_json);
   write_file(folder / "model.safetensors", Writer(config, formats).file());
 }

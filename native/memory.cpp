@@ -1,0 +1,125 @@
+#include "memory.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "error.h"
+#include "sequence.h"
+
+namespace ringside {
+
+namespace {
+
+// The process without a model: Node, the grammars, the tokenizer. (Measured: 60 to 110 MB.)
+constexpr size_t kProcess = 128u << 20;
+constexpr int kLeastContext = 512;  // tokens; less holds no useful prompt
+constexpr int kBatches[] = {256, 64, 16};
+constexpr int kEvery[] = {Checkpoints::kEvery, 4 * Checkpoints::kEvery};
+// Where experts are paged, the context takes at most this share of the limit: the rest keeps
+// experts.
+constexpr double kSequenceShare = 0.25;
+
+// Activations of one batch: what Model and Backend allocate, within a few percent.
+size_t scratch_bytes(const Config& c, int batch) {
+  const size_t hidden = size_t(c.hidden_size), attention = size_t(c.attention_dim());
+  const size_t ffn = size_t(std::max(c.intermediate_size, c.shared_intermediate_size));
+  const size_t widest = std::max({hidden, attention, ffn});
+  const size_t top_k = size_t(c.num_experts_per_tok), expert = size_t(c.moe_intermediate_size);
+  const size_t floats = 3 * hidden + 4 * attention + std::max(attention, ffn) + ffn +
+                        top_k * (2 * expert + widest) + 2 * size_t(c.num_experts);
+  const size_t rounded = 5 * (widest + top_k * expert);  // int8 with scales, and bfloat16
+  return size_t(batch) * (floats * sizeof(float) + rounded) + size_t(c.vocab_size) * sizeof(float);
+}
+
+// The routed experts of one layer that a batch can touch, at most all of them.
+size_t touched_bytes(const Config& c, const WeightBytes& bytes, int batch) {
+  if (c.num_experts == 0) return 0;
+  const int touched = std::min(c.num_experts, batch * c.num_experts_per_tok);
+  return bytes.layer_routed / size_t(c.num_experts) * size_t(touched);
+}
+
+MemoryPlan candidate(const Config& c, const WeightBytes& bytes, int context, int batch, int every) {
+  MemoryPlan plan;
+  plan.context_tokens = context;
+  plan.max_batch = batch;
+  plan.checkpoint_every = every;
+  plan.weights = bytes.fixed;
+  plan.sequence = Sequence::bytes_for(c, context, every);
+  plan.scratch = scratch_bytes(c, batch);
+  return plan;
+}
+
+size_t without_experts(const MemoryPlan& plan) {
+  return kProcess + plan.weights + plan.sequence + plan.scratch;
+}
+
+std::string size_text(size_t bytes) {
+  char text[32];
+  const double mb = double(bytes) / 1e6;
+  std::snprintf(text, sizeof text, mb < 1000 ? "%.0f MB" : "%.2f GB", mb < 1000 ? mb : mb / 1000);
+  return text;
+}
+
+std::string explain(const MemoryPlan& plan, const WeightBytes& bytes, int wanted, int batch) {
+  std::string text =
+      plan.budget == 0 ? "No memory limit" : "Memory limit " + size_text(plan.budget);
+  text += ": weights " + size_text(plan.weights);
+  if (bytes.routed > 0) {
+    text += plan.expert_cache == 0 ? ", experts " + size_text(bytes.routed)
+                                   : ", experts paged, " + size_text(plan.expert_cache) + " of " +
+                                         size_text(bytes.routed) + " at once";
+  }
+  text +=
+      ", context of " + std::to_string(plan.context_tokens) + " tokens " + size_text(plan.sequence);
+  if (plan.context_tokens < wanted) {
+    text += " (" + std::to_string(wanted) + " were asked for and do not fit)";
+  }
+  text += ", batches of " + std::to_string(plan.max_batch) + " " + size_text(plan.scratch);
+  if (plan.max_batch < batch) text += " (smaller, to fit)";
+  return text + ".";
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t budget,
+                       int context_tokens, int max_batch) {
+  const auto finish = [&](MemoryPlan plan, size_t expert_cache) {
+    plan.budget = budget;
+    plan.expert_cache = expert_cache;
+    plan.explanation = explain(plan, bytes, context_tokens, max_batch);
+    return plan;
+  };
+  const MemoryPlan wish = candidate(config, bytes, context_tokens, max_batch, Checkpoints::kEvery);
+  if (budget == 0 || without_experts(wish) + bytes.routed <= budget) return finish(wish, 0);
+
+  const int least_context = std::min(context_tokens, kLeastContext);
+  for (int context = context_tokens;; context = std::max(context / 2, least_context)) {
+    for (const bool paged : {false, true}) {
+      for (const int batch : kBatches) {
+        for (const int every : kEvery) {
+          const MemoryPlan plan =
+              candidate(config, bytes, context, std::min(batch, max_batch), every);
+          const size_t rest = without_experts(plan);
+          const size_t experts =
+              paged ? touched_bytes(config, bytes, plan.max_batch) : bytes.routed;
+          if (rest + experts > budget) continue;
+          const bool crowds_out = paged && context > least_context &&
+                                  double(plan.sequence) > kSequenceShare * double(budget);
+          if (!crowds_out) return finish(plan, paged ? budget - rest : 0);
+        }
+      }
+      if (bytes.routed == 0) break;
+    }
+    if (context == least_context) break;
+  }
+  const MemoryPlan least =
+      candidate(config, bytes, least_context, std::min(kBatches[2], max_batch), kEvery[1]);
+  const size_t needed = without_experts(least) + touched_bytes(config, bytes, least.max_batch);
+  throw EngineError(ErrorCode::out_of_memory,
+                    "The model needs at least " + size_text(needed) + " and may take " +
+                        size_text(budget) +
+                        ". Choose a smaller model or one with fewer bits, or raise "
+                        "\"ringside.memoryMB\".");
+}
+
+}  // namespace ringside

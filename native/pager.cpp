@@ -1,0 +1,78 @@
+#include "pager.h"
+
+#include "mapping.h"
+
+namespace ringside {
+
+ExpertPager::ExpertPager(const std::vector<Layer>& layers, const ModelFiles& files, size_t limit)
+    : limit_(limit) {
+  for (const Layer& layer : layers) {
+    first_of_layer_.push_back(int(experts_.size()));
+    for (const FeedForward& ffn : layer.experts) {
+      Expert& expert = experts_.emplace_back();
+      for (const Matrix* matrix : {&ffn.gate, &ffn.up, &ffn.down}) {
+        add(*matrix, files, expert);
+      }
+    }
+  }
+}
+
+// Only what lies in a mapped file may be dropped: converted scales are this process's own.
+void ExpertPager::add(const Matrix& matrix, const ModelFiles& files, Expert& expert) {
+  const auto add_part = [&](const void* data, size_t bytes) {
+    if (bytes == 0 || !files.maps(data)) return;
+    expert.parts.emplace_back(static_cast<const std::byte*>(data), bytes);
+    expert.bytes += bytes;
+  };
+  add_part(matrix.data, data_bytes(matrix));
+  add_part(matrix.scales, scale_bytes(matrix));
+}
+
+void ExpertPager::touch(int layer, std::span<const int> experts) {
+  touches_++;
+  for (const int e : experts) {
+    if (e < 0) continue;
+    const int index = first_of_layer_[size_t(layer)] + e;
+    Expert& expert = experts_[size_t(index)];
+    if (expert.used_in == touches_) continue;
+    expert.used_in = touches_;
+    if (expert.resident) {
+      unlink(index);
+    } else {
+      for (const auto part : expert.parts) will_need(part);
+      expert.resident = true;
+      resident_ += expert.bytes;
+      loads_++;
+    }
+    push_newest(index);
+  }
+  while (resident_ > limit_ && oldest_ >= 0 && experts_[size_t(oldest_)].used_in != touches_) {
+    drop_oldest();
+  }
+}
+
+void ExpertPager::drop_oldest() {
+  const int index = oldest_;
+  Expert& expert = experts_[size_t(index)];
+  unlink(index);
+  for (const auto part : expert.parts) drop_pages(part);
+  expert.resident = false;
+  resident_ -= expert.bytes;
+}
+
+void ExpertPager::unlink(int index) {
+  Expert& expert = experts_[size_t(index)];
+  (expert.newer < 0 ? newest_ : experts_[size_t(expert.newer)].older) = expert.older;
+  (expert.older < 0 ? oldest_ : experts_[size_t(expert.older)].newer) = expert.newer;
+  expert.newer = expert.older = -1;
+}
+
+void ExpertPager::push_newest(int index) {
+  Expert& expert = experts_[size_t(index)];
+  expert.older = newest_;
+  expert.newer = -1;
+  (newest_ < 0 ? oldest_ : experts_[size_t(newest_)].newer) = index;
+  newest_ = index;
+}
+
+}  // namespace ringside

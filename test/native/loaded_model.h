@@ -1,0 +1,25 @@
+// A model with the files that it needs to stay.
+#pragma once
+
+#include <filesystem>
+
+#include "model.h"
+#include "model_files.h"
+#include "sequence.h"
+
+namespace ringside {
+
+struct LoadedModel {
+  ModelFiles files;
+  Model model;
+
+  LoadedModel(const std::filesystem::path& path, Backend& backend, const ModelOptions& options = {})
+      : files(path), model(files, backend, options, [](float) {}) {}
+
+  Sequence sequence() const {
+    return Sequence(model.config(), model.backend(), model.context_tokens(),
+                    model.memory().checkpoint_every);
+  }
+};
+
+}  // namespace ringside
