@@ -1,265 +1,214 @@
 #include "tokenizer.h"
 
 #include <algorithm>
+#include <cmath>
 
-#include "error.h"
 #include "json.h"
 
 namespace ringside {
 
 namespace {
 
-// The only split that is computed here, its escapes resolved (see resolve_escapes).
-constexpr std::string_view kPattern = R"( ?[A-Za-z_\u0080-\U0010FFFF]+|[0-9]|[\r\n]+[ \t]*)"
-                                      R"(| ?[!-/:-@\[-^`{-~]+|[ \t\f\v]+|[\x00-\x08\x0e-\x1f\x7f])";
-
 constexpr size_t kCachedPieces = 32768;     // about 4 MB
 constexpr size_t kLongestCachedPiece = 64;  // bytes; longer ones do not come back
-constexpr size_t kMaxTokens = 1 << 24;
-constexpr const char* kReplacement = "\xEF\xBF\xBD";  // U+FFFD
+constexpr size_t kLongestScored = 256;      // bytes; every way to cut a piece in two is looked up
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
+constexpr std::string_view kSpace = "\xE2\x96\x81";        // U+2581
 
-enum class Kind : uint8_t { letter, digit, line, blank, punctuation, control };
-
-constexpr Kind kind_of(unsigned char c) {
-  if (c >= 0x80 || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) {
-    return Kind::letter;
-  }
-  if (c >= '0' && c <= '9') return Kind::digit;
-  if (c == '\r' || c == '\n') return Kind::line;
-  if (c == ' ' || c == '\t' || c == '\f' || c == '\v') return Kind::blank;
-  return c > ' ' && c < 0x7F ? Kind::punctuation : Kind::control;
-}
-
-constexpr auto kKinds = [] {
-  std::array<Kind, 256> kinds{};
-  for (size_t c = 0; c < 256; c++) kinds[c] = kind_of(static_cast<unsigned char>(c));
-  return kinds;
-}();
-
-// \xHH, \uHHHH, \UHHHHHHHH, \x{H...} and \t \r \n \f \v become the characters they stand for: the
-// same pattern can be spelled in all these ways.
-std::string resolve_escapes(std::string_view pattern) {
-  std::string out;
-  const auto hex = [&](size_t at, size_t length) {
-    return static_cast<char32_t>(
-        std::strtoul(std::string(pattern.substr(at, length)).c_str(), nullptr, 16));
-  };
-  for (size_t i = 0; i < pattern.size(); i++) {
-    const char next = i + 1 < pattern.size() ? pattern[i + 1] : '\0';
-    const size_t brace = pattern.find('}', i);
-    constexpr std::string_view kNames = "trnfv", kValues = "\t\r\n\f\v";
-    if (pattern[i] != '\\' || next == '\0') {
-      out += pattern[i];
-    } else if (next == 'x' && pattern.substr(i + 2, 1) == "{" && brace != pattern.npos) {
-      append_utf8(out, hex(i + 3, brace - i - 3));
-      i = brace;
-    } else if (next == 'x' || next == 'u' || next == 'U') {
-      const size_t length = next == 'x' ? 2 : next == 'u' ? 4 : 8;
-      append_utf8(out, hex(i + 2, length));
-      i += 1 + length;
-    } else if (const size_t name = kNames.find(next); name != kNames.npos) {
-      out += kValues[name];
-      i++;
-    } else {
-      out += pattern[i];
-      out += next;
-      i++;
-    }
-  }
-  return out;
-}
+// The bytes that no UTF-8 text has (RFC 3629): a vocabulary may lack them.
+constexpr bool is_never_utf8(int byte) { return byte == 0xC0 || byte == 0xC1 || byte >= 0xF5; }
 
 // The byte that each character of a byte-level vocabulary stands for: printable Latin-1 is itself,
 // the other bytes are U+0100 and up in order.
-std::map<char32_t, unsigned char> byte_of_character() {
-  std::map<char32_t, unsigned char> bytes;
+std::unordered_map<char32_t, char> byte_of_character() {
+  std::unordered_map<char32_t, char> bytes;
   char32_t next = 0x100;
   for (char32_t byte = 0; byte < 256; byte++) {
     const bool printable = (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
-    bytes[printable ? byte : next++] = static_cast<unsigned char>(byte);
+    bytes[printable ? byte : next++] = static_cast<char>(byte);
   }
   return bytes;
 }
 
-uint64_t pair_key(Token left, Token right) {
-  return uint64_t(uint32_t(left)) << 32 | uint32_t(right);
+// The bytes that a byte-level piece stands for; empty if it is not spelled in that alphabet.
+std::string byte_level_bytes(std::string_view piece) {
+  static const auto byte_of = byte_of_character();
+  std::string bytes;
+  for (size_t i = 0; i < piece.size();) {
+    const Character c = character_at(piece, i);
+    const auto byte = byte_of.find(c.code_point);
+    if (byte == byte_of.end()) return "";
+    bytes += byte->second;
+    i += c.length;
+  }
+  return bytes;
 }
 
-class Loader {
- public:
-  explicit Loader(const std::string& where) : where_(where), byte_of_(byte_of_character()) {}
-
-  [[noreturn]] void corrupt(const std::string& what) const {
-    throw EngineError(ErrorCode::model_corrupt, where_ + ": " + what + ". Export the model again.");
+std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
+  std::string out;
+  for (size_t at = 0;;) {
+    const size_t found = text.find(from, at);
+    out += text.substr(at, found - at);
+    if (found == std::string_view::npos) return out;
+    out += to;
+    at = found + from.size();
   }
+}
 
-  [[noreturn]] void unsupported(const std::string& what) const {
-    throw EngineError(ErrorCode::model_unsupported,
-                      where_ + ": " + what +
-                          ". This engine reads byte-level BPE with the split pattern of the "
-                          "ringside family.");
-  }
-
-  void check_kind(const Json& json) const {
-    if (json.find("normalizer") != nullptr) unsupported("it has a normalizer");
-    const Json& model = json.at("model");
-    const Json* type = model.find("type");
-    if (type != nullptr && type->string() != "BPE") unsupported("its model is " + type->string());
-    for (const char* key :
-         {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"}) {
-      const Json* value = model.find(key);
-      const bool empty = value == nullptr || (value->is_string() && value->string().empty());
-      if (!empty) unsupported(std::string("its model sets ") + key);
-    }
-    for (const char* key : {"byte_fallback", "ignore_merges"}) {
-      const Json* value = model.find(key);
-      if (value != nullptr && value->boolean()) unsupported(std::string("its model sets ") + key);
-    }
-    check_split(json.at("pre_tokenizer"));
-  }
-
-  // The bytes that a vocabulary entry stands for.
-  std::string bytes(const std::string& entry) const {
-    std::string out;
-    for (size_t i = 0; i < entry.size();) {
-      const size_t length = utf8_length(entry, i);
-      const auto first = static_cast<unsigned char>(entry[i]);
-      char32_t c = first;
-      if (length == 2)
-        c = char32_t(first & 0x1Fu) << 6 | (static_cast<unsigned char>(entry[i + 1]) & 0x3Fu);
-      const auto byte = byte_of_.find(c);
-      if (length < 1 || length > 2 || byte == byte_of_.end()) {
-        corrupt("the vocabulary entry \"" + entry + "\" is not byte-level");
-      }
-      out += static_cast<char>(byte->second);
-      i += length;
-    }
-    return out;
-  }
-
- private:
-  void check_split(const Json& pre_tokenizer) const {
-    const Json* steps = pre_tokenizer.find("pretokenizers");
-    if (steps == nullptr || steps->array().size() != 2) unsupported("its pre_tokenizer is another");
-    const Json& split = steps->array()[0];
-    const Json& byte_level = steps->array()[1];
-    if (split.at("type").string() != "Split" || byte_level.at("type").string() != "ByteLevel") {
-      unsupported("its pre_tokenizer is not Split, ByteLevel");
-    }
-    const Json* regex = split.at("pattern").find("Regex");
-    if (regex == nullptr || resolve_escapes(regex->string()) != resolve_escapes(kPattern)) {
-      unsupported("its split pattern is another");
-    }
-    const Json* invert = split.find("invert");
-    if (split.at("behavior").string() != "Isolated" || (invert && invert->boolean())) {
-      unsupported("its split is not Isolated");
-    }
-    const Json* regex_again = byte_level.find("use_regex");
-    if (byte_level.at("add_prefix_space").boolean() || !regex_again || regex_again->boolean()) {
-      unsupported("its ByteLevel step adds a space or splits again");
-    }
-  }
-
-  const std::string& where_;
-  std::map<char32_t, unsigned char> byte_of_;
-};
+uint64_t pair_key(uint32_t left, uint32_t right) { return uint64_t(left) << 32 | right; }
+uint64_t pair_key(Token left, Token right) { return pair_key(uint32_t(left), uint32_t(right)); }
 
 }  // namespace
 
-size_t piece_length(std::string_view text) {
-  const auto kind = [&](size_t i) { return kKinds[static_cast<unsigned char>(text[i])]; };
-  const auto run = [&](size_t i, Kind wanted) {
-    while (i < text.size() && kind(i) == wanted) i++;
-    return i;
-  };
-  const bool space = text[0] == ' ' && text.size() > 1;
-  const Kind first = kind(space ? 1 : 0);
-  if (first == Kind::letter || first == Kind::punctuation) return run(space ? 1 : 0, first);
-  switch (kind(0)) {
-    case Kind::blank:
-      return run(0, Kind::blank);
-    case Kind::line: {
-      size_t end = run(0, Kind::line);
-      while (end < text.size() && (text[end] == ' ' || text[end] == '\t')) end++;
-      return end;
+Tokenizer::Tokenizer(std::string_view json, const std::string& where)
+    : Tokenizer(spec_from_json(json, where)) {}
+
+Tokenizer::Tokenizer(const TokenizerSpec& spec)
+    : kind_(spec.kind),
+      normalizes_nfc_(spec.normalizes_nfc),
+      adds_bos_(spec.adds_bos),
+      splits_at_spaces_(spec.splits_at_spaces),
+      space_prefix_(spec.space_prefix),
+      bos_(spec.bos),
+      eos_(spec.eos),
+      types_(spec.types),
+      splitter_(spec.steps) {
+  read_pieces(spec);
+  check_bytes(spec);
+  spec.scores.empty() ? read_merges(spec) : read_scores(spec);
+  if (kind_ == TokenizerKind::sentencepiece) read_joints(spec);
+}
+
+void Tokenizer::read_pieces(const TokenizerSpec& spec) {
+  const bool byte_level = kind_ == TokenizerKind::byte_level;
+  byte_tokens_.fill(-1);
+  bytes_.resize(spec.pieces.size());
+  for (size_t id = 0; id < spec.pieces.size(); id++) {
+    const std::string& piece = spec.pieces[id];
+    std::string& bytes = bytes_[id];
+    switch (types_[id]) {
+      case TokenType::special:
+        special_.emplace(piece, Token(id));
+        break;
+      case TokenType::byte:
+        if (!is_byte_piece(piece)) fail_corrupt(spec.where, piece + " is not a byte");
+        bytes = static_cast<char>(std::strtoul(piece.substr(3, 2).c_str(), nullptr, 16));
+        byte_tokens_[static_cast<unsigned char>(bytes[0])] = Token(id);
+        break;
+      case TokenType::normal:
+        bytes = byte_level ? byte_level_bytes(piece) : replace_all(piece, kSpace, " ");
+        if (bytes.empty()) types_[id] = TokenType::unused;
+        if (byte_level && bytes.size() == 1) {
+          byte_tokens_[static_cast<unsigned char>(bytes[0])] = Token(id);
+        }
+        break;
+      case TokenType::unused:
+        break;
     }
-    default:
-      return 1;  // a digit, or a control character
+  }
+  if (!spec.ignore_merges) return;
+  for (size_t id = 0; id < bytes_.size(); id++) {
+    if (types_[id] == TokenType::normal) whole_pieces_.emplace(bytes_[id], Token(id));
   }
 }
 
-Tokenizer::Tokenizer(std::string_view text, const std::string& where) {
-  const Loader load(where);
-  try {
-    const Json json = Json::parse(text);
-    load.check_kind(json);
-    const auto check_id = [&](int64_t id) {
-      if (id < 0 || id >= int64_t(kMaxTokens))
-        load.corrupt("a token has the id " + std::to_string(id));
-      bytes_.resize(std::max(bytes_.size(), size_t(id) + 1));
-      return Token(id);
-    };
-    std::unordered_map<std::string_view, Token> ids;
-    for (const auto& [entry, id] : json.at("model").at("vocab").object()) {
-      ids.emplace(entry, check_id(id.integer()));
+void Tokenizer::check_bytes(const TokenizerSpec& spec) const {
+  for (int byte = 0; byte < 256; byte++) {
+    if (byte_tokens_[size_t(byte)] < 0 && !is_never_utf8(byte)) {
+      fail_corrupt(spec.where, "no token stands for byte " + std::to_string(byte));
     }
-    if (const Json* added = json.find("added_tokens")) {
-      for (const Json& token : added->array()) {
-        special_[token.at("content").string()] = check_id(token.at("id").integer());
-      }
-    }
-    is_special_.resize(bytes_.size());
-    for (const auto& [content, id] : special_) is_special_[size_t(id)] = true;
-    byte_tokens_.fill(-1);
-    for (const auto& [entry, id] : ids) {
-      if (is_special_[size_t(id)]) continue;
-      std::string& bytes = bytes_[size_t(id)];
-      if (!bytes.empty()) load.corrupt("two tokens have the id " + std::to_string(id));
-      bytes = load.bytes(std::string(entry));
-      if (bytes.size() == 1) byte_tokens_[static_cast<unsigned char>(bytes[0])] = id;
-    }
-    const auto missing = std::find(byte_tokens_.begin(), byte_tokens_.end(), -1);
-    if (missing != byte_tokens_.end()) {
-      load.corrupt("no token stands for byte " + std::to_string(missing - byte_tokens_.begin()));
-    }
-
-    uint32_t rank = 0;
-    for (const Json& merge : json.at("model").at("merges").array()) {
-      std::string left, right;  // ["a", "b"], or "a b" in older files
-      if (merge.is_array() && merge.array().size() == 2) {
-        left = merge.array()[0].string();
-        right = merge.array()[1].string();
-      } else {
-        const size_t space = merge.string().find(' ');
-        if (space == std::string::npos) load.corrupt("a merge has one part");
-        left = merge.string().substr(0, space);
-        right = merge.string().substr(space + 1);
-      }
-      const auto a = ids.find(left), b = ids.find(right), both = ids.find(left + right);
-      if (a == ids.end() || b == ids.end() || both == ids.end()) {
-        load.corrupt("the merge of \"" + left + "\" and \"" + right +
-                     "\" is not in the vocabulary");
-      }
-      if (is_special_[size_t(both->second)]) load.corrupt("a merge makes a special token");
-      merges_.emplace(pair_key(a->second, b->second), Merge{rank++, both->second});
-    }
-  } catch (const JsonError& error) {
-    load.corrupt(error.what());
   }
 }
 
-void Tokenizer::encode(std::string_view text, std::vector<Token>& tokens) {
-  while (!text.empty()) {
-    const size_t length = piece_length(text);
-    encode_piece(text.substr(0, length), tokens);
-    text.remove_prefix(length);
+void Tokenizer::read_merges(const TokenizerSpec& spec) {
+  merges_.reserve(spec.merges.size());
+  uint32_t rank = 0;
+  for (const auto& [left, right, merged] : spec.merges) {
+    const auto is_normal = [&](Token id) { return types_[size_t(id)] == TokenType::normal; };
+    if (is_normal(left) && is_normal(right) && is_normal(merged)) {
+      merges_[pair_key(left, right)] = {rank, merged};
+    }
+    rank++;
+  }
+}
+
+// Two neighbours merge into the piece that they spell together: the best score first.
+void Tokenizer::read_scores(const TokenizerSpec& spec) {
+  std::vector<float> order = spec.scores;
+  if (std::any_of(order.begin(), order.end(), [](float score) { return std::isnan(score); })) {
+    fail_corrupt(spec.where, "a token's score is not a number");
+  }
+  std::sort(order.begin(), order.end(), std::greater<>());
+  std::unordered_map<std::string_view, Token> ids;
+  for (size_t id = 0; id < spec.pieces.size(); id++) {
+    if (types_[id] == TokenType::normal) ids.emplace(spec.pieces[id], Token(id));
+  }
+  for (const auto& [piece, id] : ids) {
+    if (piece.size() > kLongestScored) fail_corrupt(spec.where, "a token is too long");
+    const float score = spec.scores[size_t(id)];
+    const auto place = std::lower_bound(order.begin(), order.end(), score, std::greater<>());
+    const uint32_t rank = uint32_t(place - order.begin());
+    for (size_t cut = character_at(piece, 0).length; cut < piece.size();) {
+      const auto left = ids.find(piece.substr(0, cut)), right = ids.find(piece.substr(cut));
+      if (left != ids.end() && right != ids.end()) {
+        merges_[pair_key(left->second, right->second)] = {rank, id};
+      }
+      cut += character_at(piece, cut).length;
+    }
+  }
+}
+
+void Tokenizer::read_joints(const TokenizerSpec& spec) {
+  for (size_t id = 0; id < spec.pieces.size(); id++) {
+    if (types_[id] != TokenType::normal) continue;
+    const std::string& piece = spec.pieces[id];
+    Character c = character_at(piece, 0);
+    if (c.length == piece.size()) character_tokens_.emplace(c.code_point, Token(id));
+    for (size_t i = c.length; i < piece.size(); i += c.length) {
+      const char32_t previous = c.code_point;
+      c = character_at(piece, i);
+      joints_.insert(pair_key(uint32_t(previous), uint32_t(c.code_point)));
+    }
+  }
+}
+
+void Tokenizer::encode(std::string_view text, std::vector<Token>& tokens, bool at_start) {
+  if (kind_ == TokenizerKind::sentencepiece) return encode_spaced(text, tokens, at_start);
+  for (const std::string_view piece : splitter_.split(text)) encode_piece(piece, tokens);
+}
+
+void Tokenizer::encode_spaced(std::string_view text, std::vector<Token>& tokens, bool at_start) {
+  if (text.empty()) return;
+  const bool spaced = text.starts_with(' ') || text.starts_with(kSpace);
+  const bool prefix = space_prefix_ == SpacePrefix::always ||
+                      (space_prefix_ == SpacePrefix::unless_spaced && !spaced);
+  spaced_ = at_start && prefix ? kSpace : "";
+  spaced_ += replace_all(text, " ", kSpace);
+  const std::string_view all = spaced_;
+  size_t start = 0;
+  for (size_t i = 0; i < all.size();) {
+    const Character c = character_at(all, i);
+    i += c.length;
+    bool cut = i == all.size();
+    if (!cut) {
+      const char32_t next = character_at(all, i).code_point;
+      cut = (splits_at_spaces_ && next == 0x2581) ||
+            !joints_.contains(pair_key(uint32_t(c.code_point), uint32_t(next)));
+    }
+    if (!cut) continue;
+    encode_piece(all.substr(start, i - start), tokens);
+    start = i;
   }
 }
 
 void Tokenizer::encode_piece(std::string_view piece, std::vector<Token>& tokens) {
-  if (piece.size() == 1) {
-    tokens.push_back(byte_tokens_[static_cast<unsigned char>(piece[0])]);
-    return;
+  if (piece.size() == 1 && kind_ == TokenizerKind::byte_level) {
+    const Token token = byte_tokens_[static_cast<unsigned char>(piece[0])];
+    if (token >= 0) return tokens.push_back(token);
+  }
+  if (!whole_pieces_.empty()) {
+    const auto found = whole_pieces_.find(piece);
+    if (found != whole_pieces_.end()) return tokens.push_back(found->second);
   }
   const bool cached = piece.size() <= kLongestCachedPiece;
   const std::string key(cached ? piece : std::string_view());
@@ -278,6 +227,34 @@ void Tokenizer::encode_piece(std::string_view piece, std::vector<Token>& tokens)
   }
 }
 
+// A byte without a token is in no text: it becomes U+FFFD.
+void Tokenizer::add_byte_parts(std::string_view piece) {
+  for (const char c : piece) {
+    const Token token = byte_tokens_[static_cast<unsigned char>(c)];
+    if (token >= 0) {
+      parts_.push_back({token});
+    } else {
+      add_byte_parts(kReplacement);
+    }
+  }
+}
+
+// A character without a token becomes its bytes.
+void Tokenizer::add_character_parts(std::string_view piece) {
+  for (size_t i = 0; i < piece.size();) {
+    const Character c = character_at(piece, i);
+    const std::string_view bytes = piece.substr(i, c.length);
+    const bool valid = c.code_point != kReplacementCharacter || bytes == kReplacement;
+    const auto token = character_tokens_.find(c.code_point);
+    if (valid && token != character_tokens_.end()) {
+      parts_.push_back({token->second});
+    } else {
+      add_byte_parts(bytes);
+    }
+    i += c.length;
+  }
+}
+
 // Merges the pair of lowest rank, the leftmost of equals, until no pair can be.
 void Tokenizer::merge(std::string_view piece) {
   const auto later = [](const Candidate& a, const Candidate& b) {
@@ -293,12 +270,13 @@ void Tokenizer::merge(std::string_view piece) {
     std::push_heap(heap_.begin(), heap_.end(), later);
   };
 
-  const int n = int(piece.size());
   parts_.clear();
   heap_.clear();
+  kind_ == TokenizerKind::byte_level ? add_byte_parts(piece) : add_character_parts(piece);
+  const int n = int(parts_.size());
   for (int i = 0; i < n; i++) {
-    const Token token = byte_tokens_[static_cast<unsigned char>(piece[size_t(i)])];
-    parts_.push_back({token, i - 1, i + 1 < n ? i + 1 : -1});
+    parts_[size_t(i)].previous = i - 1;
+    parts_[size_t(i)].next = i + 1 < n ? i + 1 : -1;
   }
   for (int i = 0; i + 1 < n; i++) consider(i);
   while (!heap_.empty()) {
@@ -324,7 +302,7 @@ std::string_view Tokenizer::bytes(Token token) const {
 }
 
 bool Tokenizer::is_special(Token token) const {
-  return token >= 0 && size_t(token) < is_special_.size() && is_special_[size_t(token)];
+  return token >= 0 && size_t(token) < types_.size() && types_[size_t(token)] == TokenType::special;
 }
 
 std::string TextDecoder::decode(Token token) {
@@ -357,7 +335,7 @@ std::string TextDecoder::decode(Token token) {
 std::string TextDecoder::finish() {
   const bool any = !held_.empty();
   held_.clear();
-  return any ? kReplacement : "";
+  return std::string(any ? kReplacement : "");
 }
 
 }  // namespace ringside

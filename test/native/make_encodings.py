@@ -1,26 +1,39 @@
 #!/usr/bin/env python3
 """Tokens by Hugging Face `tokenizers`, for comparing.
 
-make_encodings.py                    writes tiny/tokenizer.json and encodings.json of the fixtures
-make_encodings.py compare [FOLDER]   encodes random texts and these sources with the addon
-                                     and with `tokenizers`; ends with 1 where they differ
+make_encodings.py                  writes tiny/tokenizer.json, encodings.json, and of each family
+                                   in tokenizer_families.py a small tokenizer and its goldens
+make_encodings.py compare [N]      encodes N random texts (100,000) and these sources, by every
+                                   family, with the engine and with `tokenizers`
+make_encodings.py regex [N]        splits texts by N random patterns (2,000) likewise
+make_encodings.py bundled FOLDER   compares on the tokenizer.json of a model
 
-Needs tokenizers; to compare also Node and the addon (node native/build.mjs).
+The last three end with 1 where the two differ. They run build/native-tests/tokenizer_cli
+(cmake -S test/native -B build/native-tests && cmake --build build/native-tests).
+Needs tokenizers.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import struct
 import subprocess
 import sys
+import tempfile
+import unicodedata
 from pathlib import Path
 
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from random_texts import random_text
+from tokenizer_families import FAMILIES, Family, train
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "test" / "fixtures" / "native"
+CLI = ROOT / "build" / "native-tests" / "tokenizer_cli"
+GOLDEN_TEXTS = 5000
+GOLDEN_BLOCK = 50  # texts behind one hash
 
 PATTERN = (
     " ?[A-Za-z_\u0080-\U0010ffff]+|[0-9]|[\\r\\n]+[ \\t]*"
@@ -79,54 +92,164 @@ def text_tokens(tokenizer: tokenizers.Tokenizer, text: str) -> list[int]:
     return plain.encode(text, add_special_tokens=False).ids
 
 
-ENCODE = """
-const { Engine } = require(process.argv[1]);
-const texts = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
-Engine.load(process.argv[2]).then((engine) => {
-  console.log(JSON.stringify(texts.map((text) => Array.from(engine.encode(text)))));
-});
-"""
-
-ALPHABETS = [
-    "ab _9.({\n\t ",
-    "value items return check \n    ",
-    "".join(map(chr, range(128))),
-    "\u00e9\u00df\u0080\u00a0 \u65e5\u672c\U0001f642 a1\r\n",
-]
+def sources() -> list[str]:
+    layers = ("native", "kernels", "server", "extension", "test/native", "training", "docs")
+    paths = [path for layer in layers for path in sorted((ROOT / layer).rglob("*"))]
+    texts = []
+    for path in paths:
+        if path.suffix in {".cpp", ".h", ".cu", ".inc", ".ts", ".mjs", ".py", ".md"}:
+            texts.append(path.read_text(encoding="utf8"))
+    return texts
 
 
-def random_texts(count: int) -> list[str]:
-    rng = random.Random(1)
-    return [
-        "".join(rng.choice(rng.choice(ALPHABETS)) for _ in range(rng.randrange(200)))
-        if rng.random() < 0.5
-        else "".join(rng.choices(rng.choice(ALPHABETS), k=rng.randrange(200)))
-        for _ in range(count)
-    ]
-
-
-def compare(folder: Path) -> int:
-    """The number of texts whose tokens differ."""
-    layers = ("native", "kernels", "server")
-    sources = [path for layer in layers for path in sorted((ROOT / layer).glob("*"))]
-    texts = random_texts(5000) + TEXTS
-    texts += [path.read_text(encoding="utf8") for path in sources if path.is_file()]
-    index = str(ROOT / "native" / "index.js")
+def run_cli(kind: str, argument: str, texts: list[str]) -> list[list[int]] | None:
+    """What tokenizer_cli says of each text, or None where it refuses `argument`."""
+    encoded = [text.encode() for text in texts]
     done = subprocess.run(
-        ["node", "-e", ENCODE, index, str(folder)],
-        input=json.dumps(texts),
+        [CLI, *kind.split(), argument],
+        input=b"".join(struct.pack("<I", len(text)) + text for text in encoded),
         capture_output=True,
-        text=True,
-        check=True,
     )
-    tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    if done.returncode == 2:
+        return None
+    assert done.returncode == 0, done.stderr
+    values = memoryview(done.stdout).cast("i").tolist()
+    out, at = [], 0
+    while at < len(values):
+        out.append(values[at + 1 : at + 1 + values[at]])
+        at += 1 + values[at]
+    assert len(out) == len(texts)
+    return out
+
+
+def differences(name: str, texts: list[str], ours: list[list[int]], theirs: list[list[int]]) -> int:
+    wrong = [text for text, a, b in zip(texts, ours, theirs, strict=True) if a != b]
+    for text in sorted(wrong, key=len)[:3]:
+        print(f"  differs: {text[:60]!r}")
+    print(f"{name}: {len(texts)} texts, {sum(map(len, texts))} characters, {len(wrong)} differ")
+    return len(wrong)
+
+
+def without_added(document: dict) -> tokenizers.Tokenizer:
+    return tokenizers.Tokenizer.from_str(json.dumps({**document, "added_tokens": []}))
+
+
+def ids(tokenizer: tokenizers.Tokenizer, texts: list[str]) -> list[list[int]]:
+    return [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+
+def normalized(texts: list[str]) -> list[str]:
+    """In NFC by the library's tables. They are of an older Unicode than everybody else's."""
+    nfc = normalizers.NFC()
+    given = [nfc.normalize_str(text) for text in texts]
+    newer = sum(a != unicodedata.normalize("NFC", text) for a, text in zip(given, texts, strict=True))
+    print(f"NFC: {newer} of {len(texts)} texts differ from Unicode {unicodedata.unidata_version}")
+    return given
+
+
+def compare(count: int) -> int:
+    """The number of texts whose tokens differ, over all families and both sources."""
+    texts = [random_text(seed) for seed in range(count)] + TEXTS + sources()
     wrong = 0
-    for text, tokens in zip(texts, json.loads(done.stdout), strict=True):
-        if tokens != text_tokens(tokenizer, text):
-            wrong += 1
-            print(f"differs: {text[:60]!r}")
-    print(f"{len(texts)} texts, {sum(map(len, texts))} characters, {wrong} differ")
+    for family in FAMILIES:
+        document = load(family)
+        given = normalized(texts) if family.nfc else texts
+        theirs = ids(without_added(document), texts)
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder) / "tokenizer.json")
+            Path(path).write_text(json.dumps(document))
+            if family.from_json:
+                ours = run_cli("json", path, given)
+                wrong += differences(f"{family.name}, tokenizer.json", texts, ours, theirs)
+            for pre in family.gguf:
+                ours = run_cli(f"gguf {pre}", path, given)
+                wrong += differences(f"{family.name}, GGUF {pre}", texts, ours, theirs)
     return wrong
+
+
+def compare_bundled(folder: Path) -> int:
+    path = folder / "tokenizer.json"
+    texts = [random_text(seed) for seed in range(5000)] + TEXTS + sources()
+    theirs = ids(without_added(json.loads(path.read_text())), texts)
+    return differences(str(folder), texts, run_cli("json", str(path), texts), theirs)
+
+
+def random_pattern(rng: random.Random, depth: int = 0) -> str:
+    atoms = ["a", "b", "1", " ", r"\s", r"\S", r"\d", r"\w", r"\W", r"\n", r"\p{L}", r"\p{N}", "."]
+    atoms += [r"\P{Lu}", r"[^\s\p{L}]", "[a-c1]", "[^a]", r"[\r\n]", "\u00e9", r"\p{M}", "(?i:k)", "$"]
+    looks = ["(?=", "(?!"]
+    parts = []
+    for _ in range(rng.randrange(1, 4)):
+        kind = rng.random()
+        if kind < 0.2 and depth < 3:
+            atom = rng.choice(["(?:", "("]) + random_pattern(rng, depth + 1) + ")"
+        elif kind < 0.3 and depth < 3:
+            parts.append(rng.choice(looks) + random_pattern(rng, depth + 1) + ")")
+            continue
+        else:
+            atom = rng.choice(atoms)
+        repeats = ["", "", "", "?", "*", "+", "{2}", "{1,3}", "{2,}", "{,2}", "??", "*?", "+?"]
+        repeats += ["?+", "*+", "++"]
+        parts.append(atom + rng.choice(repeats))
+    return "".join(parts) + ("|" + random_pattern(rng, depth) if rng.random() < 0.3 else "")
+
+
+def compare_patterns(count: int) -> int:
+    rng = random.Random(2)
+    letters = "aabbkK\u212a1 2 \n\r\té\u0301\u65e5Ab.,_\u00a0\U0001f642"
+    texts = ["".join(rng.choices(letters, k=rng.randrange(30))) for _ in range(60)]
+    wrong = refused = 0
+    for _ in range(count):
+        pattern = random_pattern(rng)
+        ours = run_cli("regex", pattern, texts)
+        if ours is None:
+            refused += 1
+            continue
+        step = pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated")
+        for text, matches in zip(texts, ours, strict=True):
+            cuts = {0, len(text.encode())} | set(matches)
+            expected, at = {0}, 0
+            for piece, _ in step.pre_tokenize_str(text):
+                at += len(piece.encode())
+                expected.add(at)
+            if text and cuts != expected:
+                wrong += 1
+                print(f"  differs: {pattern!r} on {text!r}: {sorted(cuts)}, {sorted(expected)}")
+                break
+    print(f"{count} patterns, {refused} refused, {wrong} differ")
+    return wrong
+
+
+def fixture(family: Family) -> Path:
+    return OUT / "tokenizers" / f"{family.name}.json"
+
+
+def load(family: Family) -> dict:
+    if family.is_fixture:
+        return json.loads(fixture(family).read_text())
+    return train(family, [SAMPLE * 2, *sources()])
+
+
+def hash_tokens(value: int, tokens: list[int]) -> int:
+    """FNV-1a over the ids, -1 after each text."""
+    for token in [*tokens, -1]:
+        value = (value ^ (token & 0xFFFFFFFF)) * 0x100000001B3 & (1 << 64) - 1
+    return value
+
+
+def goldens(document: dict) -> list[str]:
+    """One hash for each block of texts. Without the normalizer of NFC, which is the caller's."""
+    document = dict(document)
+    if (document["normalizer"] or {}).get("type") == "NFC":
+        document["normalizer"] = None
+    theirs = ids(without_added(document), [random_text(seed) for seed in range(GOLDEN_TEXTS)])
+    out = []
+    for start in range(0, GOLDEN_TEXTS, GOLDEN_BLOCK):
+        value = 0xCBF29CE484222325
+        for tokens in theirs[start : start + GOLDEN_BLOCK]:
+            value = hash_tokens(value, tokens)
+        out.append(f"{value:016x}")
+    return out
 
 
 def write() -> None:
@@ -135,9 +258,28 @@ def write() -> None:
     (OUT / "tiny" / "tokenizer.json").write_text(tokenizer.to_str(pretty=False) + "\n")
     encodings = [dict(text=text, tokens=text_tokens(tokenizer, text)) for text in TEXTS]
     (OUT / "encodings.json").write_text(json.dumps(encodings, separators=(",", ":")) + "\n")
+    (OUT / "tokenizers").mkdir(exist_ok=True)
+    rows = {}
+    for family in FAMILIES:
+        if not family.is_fixture:
+            continue
+        document = train(family, [SAMPLE * 2, *sources()])
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        fixture(family).write_text(text + "\n")
+        rows[family.name] = {"gguf": family.gguf, "hashes": goldens(document)}
+    (OUT / "tokenizers" / "goldens.json").write_text(json.dumps(rows, indent=0) + "\n")
+
+
+def main(command: str = "write", argument: str | None = None) -> int:
+    if command == "compare":
+        return compare(int(argument or 100_000)) != 0
+    if command == "regex":
+        return compare_patterns(int(argument or 2000)) != 0
+    if command == "bundled":
+        return compare_bundled(Path(argument or OUT / "tiny")) != 0
+    write()
+    return 0
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["compare"]:
-        sys.exit(compare(Path(sys.argv[2] if len(sys.argv) > 2 else OUT / "tiny")) != 0)
-    write()
+    sys.exit(main(*sys.argv[1:]))

@@ -2,11 +2,16 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <random>
 
 #include "error.h"
+#include "gguf_fields.h"
 #include "json.h"
 #include "mapping.h"
+#include "random_text.h"
 #include "tiny_model.h"
 
 using namespace ringside;
@@ -15,10 +20,37 @@ namespace {
 
 std::string tokenizer_json() { return read_text(fixtures() / "tiny" / "tokenizer.json"); }
 
-std::vector<Token> encode(Tokenizer& tokenizer, std::string_view text) {
+std::string family_json(const std::string& name) {
+  return read_text(fixtures() / "tokenizers" / (name + ".json"));
+}
+
+std::vector<Token> encode(Tokenizer& tokenizer, std::string_view text, bool at_start = true) {
   std::vector<Token> tokens;
-  tokenizer.encode(text, tokens);
+  tokenizer.encode(text, tokens, at_start);
   return tokens;
+}
+
+std::string joined_bytes(const Tokenizer& tokenizer, const std::vector<Token>& tokens) {
+  std::string joined;
+  for (const Token token : tokens) joined += tokenizer.bytes(token);
+  return joined;
+}
+
+// One FNV-1a hash of the tokens of each 50 random texts, as make_encodings.py hashes them.
+std::vector<std::string> hashes(Tokenizer& tokenizer, size_t blocks) {
+  std::vector<std::string> out;
+  for (size_t block = 0; block < blocks; block++) {
+    uint64_t value = 0xCBF29CE484222325;
+    for (size_t seed = block * 50; seed < block * 50 + 50; seed++) {
+      std::vector<Token> tokens = encode(tokenizer, random_text(seed));
+      tokens.push_back(-1);
+      for (const Token token : tokens) value = (value ^ uint32_t(token)) * 0x100000001B3;
+    }
+    char text[17];
+    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
+    out.push_back(text);
+  }
+  return out;
 }
 
 std::string decode(const Tokenizer& tokenizer, const std::vector<Token>& tokens) {
@@ -40,18 +72,34 @@ void check_pieces(const std::string& barred) {
   CHECK(found == barred);
 }
 
-void check_refused(const std::string& from, const std::string& to, ErrorCode code) {
+template <typename Make>
+void check_error(const Make& make, ErrorCode code, const std::string& says = "") {
+  try {
+    make();
+    FAIL("the tokenizer was accepted");
+  } catch (const EngineError& error) {
+    CAPTURE(error.what());
+    CHECK(std::string(name_of(error.code())) == name_of(code));
+    CHECK(std::string(error.what()).find(says) != std::string::npos);
+  }
+}
+
+// The tokenizer.json `text` with the first `from` in it replaced by `to` is refused.
+void check_refused(std::string text, const std::string& from, const std::string& to,
+                   ErrorCode code) {
   CAPTURE(from);
-  std::string text = tokenizer_json();
   const size_t at = text.find(from);
   REQUIRE(at != std::string::npos);
   text.replace(at, from.size(), to);
-  try {
-    Tokenizer(text, "tokenizer.json");
-    FAIL("the tokenizer was accepted");
-  } catch (const EngineError& error) {
-    CHECK(std::string(name_of(error.code())) == name_of(code));
-  }
+  check_error([&] { Tokenizer(text, "tokenizer.json"); }, code, "tokenizer.json: ");
+}
+
+void check_gguf_refused(void (*change)(GgufTokenizerFields&), const std::string& says,
+                        ErrorCode code, const std::string& pre = "qwen2") {
+  GgufTokenizerFields fields =
+      gguf_fields(family_json(pre == "llama" ? "codellama" : "qwen2"), pre);
+  change(fields);
+  check_error([&] { Tokenizer(spec_from_gguf(fields, "model.gguf")); }, code, says);
 }
 
 }  // namespace
@@ -124,16 +172,141 @@ TEST_CASE("the decoder holds back incomplete characters and replaces impossible 
   CHECK(decoder.finish() == "");
 }
 
-TEST_CASE("another kind of tokenizer is refused") {
-  check_refused("[0-9]", "[0-9]+", ErrorCode::model_unsupported);
-  check_refused("\"Isolated\"", "\"Removed\"", ErrorCode::model_unsupported);
-  check_refused("\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}",
-                ErrorCode::model_unsupported);
-  check_refused("\"type\":\"BPE\"", "\"type\":\"Unigram\"", ErrorCode::model_unsupported);
-  check_refused("\"dropout\":null", "\"dropout\":0.1", ErrorCode::model_unsupported);
-  check_refused("\"byte_fallback\":false", "\"byte_fallback\":true", ErrorCode::model_unsupported);
-  check_refused("\"use_regex\":false", "\"use_regex\":true", ErrorCode::model_unsupported);
-  check_refused("\"!\":", "\"\u65e5\":", ErrorCode::model_corrupt);
-  check_refused("\"merges\":[", "\"merges\":[[\"zq\",\"x\"],", ErrorCode::model_corrupt);
-  check_refused("\"!\":5", "\"!\":-5", ErrorCode::model_corrupt);
+TEST_CASE("every family's tokens are those of Hugging Face tokenizers, from both kinds of file") {
+  const Json goldens = Json::parse(read_text(fixtures() / "tokenizers" / "goldens.json"));
+  CHECK(goldens.object().size() >= 8);
+  for (const auto& [name, golden] : goldens.object()) {
+    CAPTURE(name);
+    std::vector<std::string> expected;
+    for (const Json& hash : golden.at("hashes").array()) expected.push_back(hash.string());
+    REQUIRE(expected.size() == 100);
+    Tokenizer tokenizer(family_json(name), name);
+    CHECK(hashes(tokenizer, expected.size()) == expected);
+    CHECK(tokenizer.normalizes_nfc() == (name == "qwen2"));
+    for (const Json& pre : golden.at("gguf").array()) {
+      CAPTURE(pre.string());
+      Tokenizer gguf(spec_from_gguf(gguf_fields(family_json(name), pre.string()), name));
+      CHECK(hashes(gguf, expected.size()) == expected);
+      CHECK(gguf.normalizes_nfc() == tokenizer.normalizes_nfc());
+      CHECK(gguf.special_tokens() == tokenizer.special_tokens());
+      CHECK(gguf.size() == tokenizer.size());
+    }
+  }
+}
+
+TEST_CASE("the pieces cut by hand are those that the pattern cuts") {
+  // Written another way, so that the pattern is not recognized and its program runs.
+  Splitter program({{"(?:" + std::string(kRingsidePattern) + ")"}});
+  Splitter by_hand({{std::string(kRingsidePattern)}});
+  for (uint64_t seed = 0; seed < 2000; seed++) {
+    const std::string text = random_text(seed);
+    CHECK(program.split(text) == by_hand.split(text));
+  }
+}
+
+TEST_CASE("any bytes come back from their tokens, and no text makes a special token") {
+  std::mt19937 random(2);
+  for (const char* name : {"qwen2", "llama3", "starcoder2", "deepseek-coder", "bailing", "gpt2"}) {
+    CAPTURE(name);
+    Tokenizer tokenizer(family_json(name), name);
+    std::string specials = "x";
+    for (const auto& [content, id] : tokenizer.special_tokens())
+      specials += content + " " + content;
+    for (int i = 0; i < 300; i++) {
+      std::string bytes = i == 0 ? specials : random_text(uint64_t(i));
+      for (int n = 0; n < i % 7; n++)
+        bytes.insert(random() % (bytes.size() + 1), 1, char(random()));
+      const auto tokens = encode(tokenizer, bytes);
+      CHECK(joined_bytes(tokenizer, tokens) == bytes);
+      for (const Token token : tokens) CHECK_FALSE(tokenizer.is_special(token));
+    }
+  }
+}
+
+TEST_CASE("a tokenizer of SentencePiece's style puts its space at the start only") {
+  for (const char* name : {"codellama", "codestral"}) {
+    CAPTURE(name);
+    Tokenizer tokenizer(family_json(name), name);
+    const auto text_of = [&](std::string_view text, bool at_start) {
+      return joined_bytes(tokenizer, encode(tokenizer, text, at_start));
+    };
+    CHECK(text_of("return x", true) == " return x");
+    CHECK(text_of("return x", false) == "return x");
+    CHECK(text_of(" return x", true) ==
+          (name == std::string("codellama") ? "  return x" : " return x"));
+    CHECK(text_of("", true) == "");
+    CHECK(text_of("\xff\xe2\x82z\xf0\x9f\x99\x82", false) == "\xff\xe2\x82z\xf0\x9f\x99\x82");
+    for (const Token token : encode(tokenizer, "<0x0A></s><unk>")) {
+      CHECK_FALSE(tokenizer.is_special(token));
+      CHECK(tokenizer.bytes(token) != "\n");
+    }
+    CHECK(encode(tokenizer, "\n", false).size() == 1);
+  }
+}
+
+TEST_CASE("GGUF's token types say what text can make") {
+  GgufTokenizerFields fields = gguf_fields(family_json("llama3"), "llama-bpe");
+  Tokenizer before(spec_from_gguf(fields, "model.gguf"));
+  const Token returned = encode(before, " returned").at(0);
+  CHECK(before.bytes(returned) == " returned");
+  CHECK(before.adds_bos());
+  fields.token_types[size_t(returned)] = 4;  // user-defined
+  fields.eos = Token(0);
+  fields.add_bos = false;
+  Tokenizer after(spec_from_gguf(fields, "model.gguf"));
+  CHECK(encode(after, " returned").size() > 1);
+  CHECK(after.special_tokens().at("\u0120returned") == returned);
+  CHECK(after.eos() == Token(0));
+  CHECK_FALSE(after.bos());
+  CHECK_FALSE(after.adds_bos());
+}
+
+TEST_CASE("a byte that no text has may lack a token") {
+  GgufTokenizerFields fields = gguf_fields(family_json("qwen2"), "qwen2");
+  for (const char* piece : {"\u00c0", "\u00c1", "\u00f5", "\u00ff"}) {
+    const auto at = std::find(fields.tokens.begin(), fields.tokens.end(), piece);
+    REQUIRE(at != fields.tokens.end());
+    fields.token_types[size_t(at - fields.tokens.begin())] = 5;
+  }
+  Tokenizer tokenizer(spec_from_gguf(fields, "model.gguf"));
+  CHECK(joined_bytes(tokenizer, encode(tokenizer, "a\xff")) == "a\uFFFD");
+  CHECK(joined_bytes(tokenizer, encode(tokenizer, "\xc0")) == "\uFFFD");
+}
+
+TEST_CASE("another kind of tokenizer.json is refused") {
+  const std::string tiny = tokenizer_json(), spaced = family_json("codellama");
+  constexpr ErrorCode unsupported = ErrorCode::model_unsupported,
+                      corrupt = ErrorCode::model_corrupt;
+  check_refused(tiny, "\"Isolated\"", "\"Elsewhere\"", unsupported);
+  check_refused(tiny, "\"normalizer\":null", "\"normalizer\":{\"type\":\"NFKC\"}", unsupported);
+  check_refused(tiny, "\"type\":\"BPE\"", "\"type\":\"Unigram\"", unsupported);
+  check_refused(tiny, "\"dropout\":null", "\"dropout\":0.1", unsupported);
+  check_refused(tiny, "\"byte_fallback\":false", "\"byte_fallback\":true", unsupported);
+  check_refused(tiny, "\"add_prefix_space\":false", "\"add_prefix_space\":true", unsupported);
+  check_refused(tiny, "\"end_of_word_suffix\":null", "\"end_of_word_suffix\":\"_\"", unsupported);
+  check_refused(tiny, "{\"type\":\"ByteLevel\"", "{\"type\":\"Whitespace\"", unsupported);
+  check_refused(tiny, "\"!\":", "\"\u65e5\":", corrupt);
+  check_refused(tiny, "\"merges\":[", "\"merges\":[[\"zq\",\"x\"],", corrupt);
+  check_refused(tiny, "\"merges\":[", "\"merges\":[\"one\",", corrupt);
+  check_refused(tiny, "\"!\":5", "\"!\":-5", corrupt);
+  check_refused(tiny, "\"!\":5", "\"!\":6", corrupt);
+  check_refused(spaced, "\"byte_fallback\":true", "\"byte_fallback\":false", unsupported);
+  check_refused(spaced, "\"prepend\":\"\u2581\"", "\"prepend\":\"x\"", unsupported);
+  check_refused(spaced, "\"<0x0A>\":", "\"<0x0a>\":", corrupt);
+}
+
+TEST_CASE("an unknown or broken GGUF tokenizer is refused, and says what is known") {
+  using Fields = GgufTokenizerFields;
+  constexpr ErrorCode unsupported = ErrorCode::model_unsupported,
+                      corrupt = ErrorCode::model_corrupt;
+  check_gguf_refused([](Fields& f) { f.model = "t5"; }, "\"t5\"", unsupported);
+  check_gguf_refused([](Fields& f) { f.pre = "qwen9"; }, "llama-bpe", unsupported);
+  check_gguf_refused([](Fields& f) { f.token_types.pop_back(); }, "token_type", corrupt);
+  check_gguf_refused([](Fields& f) { f.token_types[0] = 7; }, "token_type", corrupt);
+  check_gguf_refused([](Fields& f) { f.merges[0] = "zq x"; }, "zq", corrupt);
+  check_gguf_refused([](Fields& f) { f.bos = Token(f.tokens.size()); }, "which it lacks", corrupt);
+  check_gguf_refused([](Fields& f) { f.scores.pop_back(); }, "scores", corrupt, "llama");
+  check_gguf_refused([](Fields& f) { f.scores[9] = std::nanf(""); }, "score", corrupt, "llama");
+  check_gguf_refused([](Fields& f) { f.token_types[400] = 6; }, "not a byte", corrupt, "llama");
+  check_gguf_refused([](Fields& f) { f.tokens[400].resize(300, 'a'); }, "long", corrupt, "llama");
 }

@@ -1,0 +1,181 @@
+// The tokenizer in a GGUF file's metadata (tokenizer.ggml.*, as gguf's specification lists them).
+#include <algorithm>
+
+#include "tokenizer_spec.h"
+#include "tokenizer_split.h"
+
+namespace ringside {
+
+namespace {
+
+constexpr const char* kContractions = R"((?i:'s|'t|'re|'ve|'m|'ll|'d))";
+// Of GPT-4's split and its descendants: other marks, line ends, and spaces before a word or not.
+constexpr const char* kRest = R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kWord = R"([^\r\n\p{L}\p{N}]?\p{L}+)";
+// Words that end where lower case meets upper case.
+constexpr const char* kLowerWord =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)";
+constexpr const char* kUpperWord =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)";
+constexpr const char* kPathRest = R"( ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kHanKana = R"([\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+)";
+constexpr const char* kDeepSeekScripts = R"([\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+)";
+
+std::string any(std::initializer_list<std::string> alternatives) {
+  std::string pattern;
+  for (const std::string& alternative : alternatives) {
+    pattern += (pattern.empty() ? "" : "|") + alternative;
+  }
+  return pattern;
+}
+
+struct Splitting {
+  std::vector<std::string_view> names;
+  std::vector<std::string> patterns;
+  bool ignore_merges = false;  // and then it starts with a beginning-of-text token
+  bool normalizes_nfc = false;
+};
+
+// Which names mean which patterns: published by ggml-org/llama.cpp (src/llama-vocab.cpp). Where
+// that adapts a model's own pattern to its library, this is the model's own.
+const std::vector<Splitting>& splittings() {
+  const std::string gpt2(kGpt2Pattern);
+  static const std::vector<Splitting> table = {
+      {{"ringside"}, {std::string(kRingsidePattern)}},
+      {{"default"}, {R"([\p{P}\$\+<=>\^~\|]+)", gpt2, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
+      {{"falcon"}, {R"([\p{P}\$\+<=>\^~\|`]+)", gpt2, "[0-9][0-9][0-9]"}},
+      {{"gpt-2", "phi-2", "mpt", "olmo", "mellum", "roberta-bpe", "jina-v2-code", "exaone4"},
+       {gpt2}},
+      {{"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"},
+       {R"(\p{Numeric})", gpt2}},
+      {{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "lfm2"},
+       {any({kContractions, kWord, R"(\p{N}{1,3})", kRest})},
+       true},
+      {{"dbrx", "smaug-bpe", "glm4", "chatglm-bpe"},
+       {any({kContractions, kWord, R"(\p{N}{1,3})", kRest})}},
+      {{"qwen2"}, {any({kContractions, kWord, R"(\p{N})", kRest})}, false, true},
+      {{"deepseek-r1-qwen", "stablelm2", "megrez", "hunyuan"},
+       {any({kContractions, kWord, R"(\p{N})", kRest})}},
+      {{"qwen35"},
+       {any({kContractions, R"([^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+)", R"(\p{N})",
+             R"( ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"})},
+       false,
+       true},
+      {{"seed-coder"},
+       {any({kContractions, kWord, R"(\p{N}{1})",
+             R"( ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+)"})}},
+      {{"bailingmoe", "bailingmoe2", "llada-moe"},
+       {R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*)"
+        R"(|\s*[\r\n]|\s+(?!\S)|\s+)"}},
+      {{"tekken"}, {any({kLowerWord, kUpperWord, R"(\p{N})", kPathRest})}, true},
+      {{"gpt-4o", "llama4", "kanana2"},
+       {any({std::string(kLowerWord) + kContractions + "?",
+             std::string(kUpperWord) + kContractions + "?", R"(\p{N}{1,3})", kPathRest})}},
+      {{"deepseek-coder"},
+       {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", kDeepSeekScripts, R"(\p{Numeric})"}},
+      {{"deepseek-llm"},
+       {R"([\r\n])",
+        "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-"
+        "ᏽᲐ-"
+        "ᲺᲽ-"
+        "Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅ"
+        "Ὀ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳ"
+        "Ꙁ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-"
+        "𐲲𐳀-"
+        "𐳲𑢠-"
+        "𑣟𞤀-𞥃]+",
+        "\\s?[!-/:-~！-／：-～‘-‟　-。]+", "\\s+$", kDeepSeekScripts, R"(\p{N}+)"}},
+      {{"deepseek-v3", "hunyuan-dense", "joyai-llm"},
+       {R"(\p{N}{1,3})", kHanKana,
+        R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
+        R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+  };
+  return table;
+}
+
+const Splitting& splitting_named(const std::string& name, const std::string& where) {
+  std::string known;
+  for (const Splitting& splitting : splittings()) {
+    for (const std::string_view candidate : splitting.names) {
+      if (candidate == name) return splitting;
+      known += (known.empty() ? "" : ", ") + std::string(candidate);
+    }
+  }
+  fail_unsupported(where, "tokenizer.ggml.pre is \"" + name + "\", and not one of " + known);
+}
+
+TokenType type_of(int32_t type, const std::string& where) {
+  switch (type) {
+    case 1:
+      return TokenType::normal;
+    case 2:
+    case 3:
+    case 4:
+      return TokenType::special;
+    case 5:
+      return TokenType::unused;
+    case 6:
+      return TokenType::byte;
+    default:
+      fail_corrupt(where, "tokenizer.ggml.token_type has a " + std::to_string(type));
+  }
+}
+
+void read_byte_level(TokenizerSpec& spec, const GgufTokenizerFields& fields) {
+  const Splitting& splitting =
+      splitting_named(fields.pre.empty() ? "default" : fields.pre, spec.where);
+  for (const std::string& pattern : splitting.patterns) spec.steps.push_back({pattern});
+  spec.ignore_merges = splitting.ignore_merges;
+  spec.normalizes_nfc = splitting.normalizes_nfc;
+  spec.adds_bos = fields.add_bos.value_or(splitting.ignore_merges);
+  TokenIds ids;
+  for (size_t id = 0; id < fields.tokens.size(); id++) ids.emplace(fields.tokens[id], Token(id));
+  spec.merges.reserve(fields.merges.size());
+  for (const std::string& merge : fields.merges) add_merge(spec, ids, merge);
+}
+
+void read_sentencepiece(TokenizerSpec& spec, const GgufTokenizerFields& fields) {
+  spec.kind = TokenizerKind::sentencepiece;
+  spec.scores = fields.scores;
+  if (spec.scores.size() != spec.pieces.size()) {
+    fail_corrupt(spec.where, "tokenizer.ggml.scores has not one score for each token");
+  }
+  const bool prefix = fields.add_space_prefix.value_or(true);
+  spec.space_prefix = prefix ? SpacePrefix::always : SpacePrefix::none;
+  spec.adds_bos = fields.add_bos.value_or(true);
+}
+
+}  // namespace
+
+TokenizerSpec spec_from_gguf(const GgufTokenizerFields& fields, const std::string& where) {
+  TokenizerSpec spec;
+  spec.where = where;
+  spec.pieces = fields.tokens;
+  spec.bos = fields.bos;
+  spec.eos = fields.eos;
+  spec.types.assign(fields.tokens.size(), TokenType::normal);
+  if (!fields.token_types.empty()) {
+    if (fields.token_types.size() != fields.tokens.size()) {
+      fail_corrupt(where, "tokenizer.ggml.token_type has not one type for each token");
+    }
+    std::transform(fields.token_types.begin(), fields.token_types.end(), spec.types.begin(),
+                   [&](int32_t type) { return type_of(type, where); });
+  }
+  for (const auto& id : {fields.bos, fields.eos, fields.unknown}) {
+    if (!id) continue;
+    if (*id < 0 || size_t(*id) >= spec.types.size()) {
+      fail_corrupt(where, "it names the token " + std::to_string(*id) + ", which it lacks");
+    }
+    spec.types[size_t(*id)] = TokenType::special;
+  }
+  if (fields.model == "gpt2") {
+    read_byte_level(spec, fields);
+  } else if (fields.model == "llama") {
+    read_sentencepiece(spec, fields);
+  } else {
+    fail_unsupported(where, "tokenizer.ggml.model is \"" + fields.model + "\"");
+  }
+  return spec;
+}
+
+}  // namespace ringside
