@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
-import { buildPrompt, lines, type Snippet } from "../../server/prompt";
+import { buildPrompt, type Snippet } from "../../server/prompt";
+import { lines } from "../../server/window";
 import { at, read, vocabulary } from "./support";
 
 const promptOf = (source: string, budget: number, snippets: readonly Snippet[] = []) =>
-  read(buildPrompt(at(source), snippets, budget, vocabulary).tokens);
+  read(buildPrompt(at(source), snippets, { tokens: budget }, vocabulary).tokens);
 
 function check(source: string, budget: number, snippets: readonly Snippet[], expected: string) {
   assert.equal(promptOf(source, budget, snippets), expected);
@@ -41,8 +42,8 @@ suite("prompt", () => {
       "<sep>c.ts\nc<sep>src/a.ts\n<suffix><prefix>a<middle>",
     ));
   test("gives features to the last token alone", () => {
-    const { tokens, featuresFrom } = buildPrompt(at("a|b"), [], 100, vocabulary);
-    assert.equal(tokens[featuresFrom], vocabulary.fimMiddle);
+    const { tokens, featuresFrom } = buildPrompt(at("a|b"), [], { tokens: 100 }, vocabulary);
+    assert.equal(tokens[featuresFrom], vocabulary.fim!.middle);
     assert.equal(featuresFrom, tokens.length - 1);
   });
   test("keeps the end of the prefix and the start of the suffix", () => {
@@ -76,7 +77,7 @@ suite("prompt", () => {
   });
   test("fits a very long path", () => {
     const cursor = { ...at("a|b"), path: `${"p".repeat(500)}/a.ts` };
-    const { tokens } = buildPrompt(cursor, [], 64, vocabulary);
+    const { tokens } = buildPrompt(cursor, [], { tokens: 64 }, vocabulary);
     assert.ok(tokens.length <= 64);
     assert.match(read(tokens), /^<sep>p+\/a\.ts\n<suffix>b<prefix>a<middle>$/);
   });
@@ -98,7 +99,7 @@ suite("prompt", () => {
         fc.integer({ min: 64, max: 3000 }),
         (prefix, suffix, snippets, budget) => {
           const cursor = { ...at("|"), prefix, suffix };
-          const { tokens } = buildPrompt(cursor, snippets, budget, vocabulary);
+          const { tokens } = buildPrompt(cursor, snippets, { tokens: budget }, vocabulary);
           assert.ok(tokens.length <= budget);
           assert.ok(prefix.endsWith(prefixOf(read(tokens))));
         },

@@ -7,15 +7,24 @@ export function at(source: string, path = "src/a.ts", languageId = "typescript")
   return { prefix: source.slice(0, bar), suffix: source.slice(bar + 1), path, languageId };
 }
 
-const specials = ["<sep>", "<prefix>", "<suffix>", "<middle>"];
+const specials = ["<sep>", "<prefix>", "<suffix>", "<middle>", "<repo>", "<bos>"];
 
-/** One token a UTF-16 unit, the specials below them. */
+/** One token a UTF-16 unit, the specials below them; laid out as the bundled model's. */
 export const vocabulary: Vocabulary = {
   encode: (text) => Array.from(text.split(""), (unit) => unit.charCodeAt(0) + specials.length),
-  fileSep: 0,
-  fimPrefix: 1,
-  fimSuffix: 2,
-  fimMiddle: 3,
+  count: (line) => line.length,
+  bos: null,
+  fim: {
+    layout: "ringside",
+    prefix: 1,
+    suffix: 2,
+    middle: 3,
+    suffixFirst: true,
+    file: 0,
+    repository: null,
+    path: "beforeFim",
+    alwaysPath: true,
+  },
 };
 
 /** The text of `tokens`, specials by name. */
