@@ -30,6 +30,8 @@ export type ErrorCode =
   | "OUT_OF_MEMORY"
   | "BAD_REQUEST"
   | "ENGINE_MISSING"
+  | "DOWNLOAD_FAILED"
+  | "DISK_FULL"
   | "SERVER_STOPPED"
   | "INTERNAL";
 
