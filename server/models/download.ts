@@ -10,23 +10,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Dispatcher, EnvHttpProxyAgent, request } from "undici";
 import { RingsideError } from "../errors";
 import { ensureSpace, onDisk } from "./disk";
+import type { RemoteFile } from "./files";
 import { withLock } from "./lock";
 import { type Identity, PartFile, partSize } from "./part";
 import { bytesText, Meter, type Progress } from "./progress";
 import { environmentProxy, type ProxySettings } from "./proxy";
 import { Passing, passingOf, type Reply, redirected, refusal, replyOf } from "./reply";
-
-/** A file of a repository: at `{base}/{repository}/resolve/{revision}/{path}`. */
-export interface RemoteFile {
-  readonly repository: string;
-  readonly revision: string;
-  /** In the repository and, in the same folders, on disk. */
-  readonly path: string;
-  /** null: not known before the server says. */
-  readonly bytes: number | null;
-  /** null: not known; then a SHA-256 that the server names is checked instead. */
-  readonly sha256: string | null;
-}
 
 export interface DownloadOptions {
   /** Made if it isn't there. */

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
-import type { RemoteFile } from "../../../server/models/download";
+import type { RemoteFile } from "../../../server/models/files";
 
 export type Fault = (
   server: FileServer,
