@@ -71,6 +71,12 @@ const rules: readonly Rule[] = [
     except: /^server\/models\/download\.ts$/,
   },
   {
+    says: "downloads only for what was asked for by name",
+    over: /^(server|extension)\//,
+    forbids: /(^|\/)(download|pull)$/,
+    except: /^server\/models\/(pull|cli)\.ts$/,
+  },
+  {
     says: "prompt, finish and cache import only each other",
     over: /^server\/(prompt|finish|cache)\.ts$/,
     forbids: /^(?!\.\/(prompt|finish|cache|protocol)$)/,
@@ -170,12 +176,14 @@ suite("architecture", () => {
     check("server/models/source.ts", 'import { request } from "undici";', rules[6]!.says);
     check("extension/x.ts", 'const { connect } = require("node:net");', rules[6]!.says);
     check("server/models/download.ts", 'import { request } from "undici";');
-    check("server/cache.ts", 'import { readFileSync } from "node:fs";', rules[7]!.says);
-    check("server/debounce.ts", 'import { lines } from "./prompt";', rules[8]!.says);
-    check("native/engine.cpp", "#include <napi.h>", rules[9]!.says);
-    check("native/engine.cpp", '#include "addon_call.h"', rules[10]!.says);
-    check("kernels/cpu/threads.cpp", "#include <immintrin.h>", rules[11]!.says);
-    check("native/model.cpp", '#include "../kernels/cpu/cpu.h"', rules[12]!.says);
-    check("kernels/reference.cpp", '#include "../native/engine.h"', rules[13]!.says);
+    check("server/session.ts", 'import { download } from "./models/download";', rules[7]!.says);
+    check("server/models/source.ts", 'import { pull } from "./pull";', rules[7]!.says);
+    check("server/cache.ts", 'import { readFileSync } from "node:fs";', rules[8]!.says);
+    check("server/debounce.ts", 'import { lines } from "./prompt";', rules[9]!.says);
+    check("native/engine.cpp", "#include <napi.h>", rules[10]!.says);
+    check("native/engine.cpp", '#include "addon_call.h"', rules[11]!.says);
+    check("kernels/cpu/threads.cpp", "#include <immintrin.h>", rules[12]!.says);
+    check("native/model.cpp", '#include "../kernels/cpu/cpu.h"', rules[13]!.says);
+    check("kernels/reference.cpp", '#include "../native/engine.h"', rules[14]!.says);
   });
 });
