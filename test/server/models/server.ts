@@ -1,5 +1,6 @@
 // A server of one file that does what servers do to downloads: see the faults below.
 import { createHash, randomBytes } from "node:crypto";
+import { statSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import type { RemoteFile } from "../../../server/models/files";
@@ -17,6 +18,8 @@ export class FileServer {
   /** The next GETs meet these, one each; then all is well. */
   faults: Fault[] = [];
   version = 1;
+  /** Where the download under test keeps what came. */
+  part = "";
 
   private constructor(
     public content: Buffer,
@@ -58,9 +61,8 @@ export class FileServer {
 
   /** Answers as it should: with a part where one is asked for and nothing has changed since. */
   send(request: IncomingMessage, response: ServerResponse, upTo = Number.POSITIVE_INFINITY): void {
-    const { method, headers } = request;
-    const current = (headers["if-range"] ?? this.etag) === this.etag;
-    const start = current ? Number(/^bytes=(\d+)-$/.exec(headers.range ?? "")?.[1] ?? 0) : 0;
+    const { method } = request;
+    const start = this.startOf(request);
     const total = this.content.length;
     if (start > total || (start === total && start > 0)) {
       response.writeHead(416, { "content-range": `bytes */${total}` }).end();
@@ -76,6 +78,12 @@ export class FileServer {
     else response.write(this.content.subarray(start, start + upTo));
   }
 
+  /** Where what is asked for starts: 0 where all is, or the file has changed since. */
+  startOf({ headers }: IncomingMessage): number {
+    if ((headers["if-range"] ?? this.etag) !== this.etag) return 0;
+    return Number(/^bytes=(\d+)-$/.exec(headers.range ?? "")?.[1] ?? 0);
+  }
+
   async stop(): Promise<void> {
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
@@ -88,12 +96,19 @@ export const stallsAfter =
   (server, request, response) =>
     server.send(request, response, bytes);
 
-/** Sends `bytes` more and breaks the connection. */
+/** Sends `bytes` more and breaks the connection, once they have come through to `server.part`. */
 export const breaksAfter =
   (bytes: number): Fault =>
   (server, request, response) => {
+    const start = server.startOf(request);
     server.send(request, response, bytes);
-    setTimeout(() => response.destroy(), 20); // once the bytes are out
+    const until = Date.now() + 700; // short of the time after which a download gives up waiting
+    const poll = setInterval(() => {
+      const size = statSync(server.part, { throwIfNoEntry: false })?.size ?? 0;
+      if (size !== start + bytes && Date.now() < until) return;
+      clearInterval(poll);
+      response.destroy();
+    }, 5);
   };
 
 /** Sends `bytes` from the start and ends well, as if that were all: it says no length. */
