@@ -1,6 +1,6 @@
 // ringside: the engine from the command line.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { CompletionCache } from "./cache";
@@ -10,18 +10,22 @@ import { Debounce } from "./debounce";
 import { ModelEngine } from "./engine";
 import { coded, RingsideError } from "./errors";
 import { languageIdOfPath } from "./languages";
+import { modelsOptions, modelsUsage, processTerminal, runModels } from "./models/cli";
+import { modelsDirectoryIn, resolveModel } from "./models/source";
 import { defaultSettings } from "./settings";
 import { SyntaxTrees } from "./trees";
 
 const usage = `Usage:
   ringside complete FILE:LINE:COLUMN   the completion there, and what it cost (LINE and COLUMN from 1)
   ringside bench                       tokens a second of reading and of decoding
+${modelsUsage}
 
 Options:
-  --model FOLDER     the model to run; default: the bundled one
+  --model MODEL      the model to run, a path or an ID of \`ringside models\`; default: the bundled one
   --threads N        default: one for each physical core
   --backend NAME     auto, reference, avx2, avx512 or neon
-  --json             one JSON object as the last line`;
+  --json             one JSON object as the last line
+${modelsOptions}`;
 
 const bundledModel = join(__dirname, "..", "models", "ringside-small");
 
@@ -33,10 +37,16 @@ interface Options {
 }
 
 async function main(): Promise<void> {
+  if (process.argv[2] === "models" || process.argv[2] === "pull") {
+    const controller = new AbortController();
+    process.once("SIGINT", () => controller.abort()); // a second Ctrl+C ends it at once
+    process.exitCode = await runModels(process.argv.slice(2), processTerminal, controller.signal);
+    return;
+  }
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      model: { type: "string", default: bundledModel },
+      model: { type: "string" },
       threads: { type: "string", default: "0" },
       backend: { type: "string", default: "auto" },
       json: { type: "boolean", default: false },
@@ -45,7 +55,7 @@ async function main(): Promise<void> {
   });
   const [command, ...rest] = positionals;
   const options: Options = {
-    model: resolve(values.model),
+    model: modelAt(values.model),
     threads: wholeNumber("--threads", values.threads),
     backend: backendNamed(values.backend),
     json: values.json,
@@ -54,6 +64,13 @@ async function main(): Promise<void> {
   else if (command === "complete" && rest.length === 1) await completeAt(rest[0]!, options);
   else if (command === "bench" && rest.length === 0) await bench(options);
   else throw new RingsideError("BAD_REQUEST", usage);
+}
+
+/** The model of `--model`: a path from here, or as the setting "ringside.model" has it. */
+function modelAt(given: string | undefined): string {
+  const setting = given !== undefined && existsSync(given) ? resolve(given) : (given ?? null);
+  const modelsDirectory = modelsDirectoryIn(null);
+  return resolveModel(setting, { bundled: bundledModel, modelsDirectory }).path;
 }
 
 function wholeNumber(name: string, text: string): number {

@@ -7,6 +7,8 @@ const codes: ReadonlySet<string> = new Set<ErrorCode>([
   "OUT_OF_MEMORY",
   "BAD_REQUEST",
   "ENGINE_MISSING",
+  "DOWNLOAD_FAILED",
+  "DISK_FULL",
 ]);
 
 /** A failure that the user can act on. Anything else is a bug and keeps its own type and stack. */

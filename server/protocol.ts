@@ -6,8 +6,12 @@ export interface Settings {
   readonly enabled: boolean;
   /** VS Code language ids in which nothing is proposed. */
   readonly disabledLanguages: readonly string[];
-  /** A model folder; null: the bundled model. */
+  /** A model's folder, its .gguf file, or an id of the catalogue; null: the bundled model. */
   readonly model: string | null;
+  /** Where downloaded models are kept; null: the platform's place for data. */
+  readonly modelsDirectory: string | null;
+  /** Where models are downloaded from, instead of Hugging Face. */
+  readonly mirror: string | null;
   readonly device: "auto" | "cpu";
   /** 0: one for each physical core. */
   readonly threads: number;
@@ -30,6 +34,8 @@ export type ErrorCode =
   | "OUT_OF_MEMORY"
   | "BAD_REQUEST"
   | "ENGINE_MISSING"
+  | "DOWNLOAD_FAILED"
+  | "DISK_FULL"
   | "SERVER_STOPPED"
   | "INTERNAL";
 

@@ -24,11 +24,18 @@ function isCount(key: keyof Settings, value: unknown): boolean {
   return Number.isInteger(value) && Number(value) >= minimum && Number(value) <= maximum;
 }
 
+function isTextOrNull(value: unknown): boolean {
+  return value === null || (typeof value === "string" && value !== "");
+}
+
 const accepts: { readonly [Key in keyof Settings]: (value: unknown) => boolean } = {
   enabled: (value) => typeof value === "boolean",
   disabledLanguages: (value) =>
     Array.isArray(value) && value.every((item) => typeof item === "string"),
-  model: (value) => value === null || (typeof value === "string" && value !== ""),
+  model: isTextOrNull,
+  modelsDirectory: isTextOrNull,
+  mirror: (value) =>
+    value === null || (isTextOrNull(value) && /^https?:\/\/./i.test(String(value))),
   device: (value) => value === "auto" || value === "cpu",
   threads: (value) => isCount("threads", value),
   contextTokens: (value) => isCount("contextTokens", value),

@@ -64,7 +64,18 @@ const rules: readonly Rule[] = [
     except: /^server\/engine\.ts$/,
   },
   { says: "server/ never imports extension/", over: /^(server|native)\//, forbids: /extension\// },
-  { says: "no network", over: /^(server|extension)\//, forbids: network },
+  {
+    says: "network only in server/models/download",
+    over: /^(server|extension)\//,
+    forbids: network,
+    except: /^server\/models\/download\.ts$/,
+  },
+  {
+    says: "downloads only for what was asked for by name",
+    over: /^(server|extension)\//,
+    forbids: /(^|\/)(download|pull)$/,
+    except: /^server\/models\/(pull|cli)\.ts$/,
+  },
   {
     says: "prompt, finish and cache import only each other",
     over: /^server\/(prompt|finish|cache)\.ts$/,
@@ -127,7 +138,9 @@ suite("architecture", () => {
   });
   test("has every import where it belongs", () => assert.deepEqual(violations(ours), []));
   test("calls no network", () => {
-    const own = ours.filter(({ path }) => /^(server|extension)\//.test(path));
+    const own = ours.filter(
+      ({ path }) => /^(server|extension)\//.test(path) && path !== "server/models/download.ts",
+    );
     assert.deepEqual(
       own.filter(({ text }) => calls.test(text)).map(({ path }) => path),
       [],
@@ -160,12 +173,17 @@ suite("architecture", () => {
     check("server/cli.ts", 'const e = await import("../native");', rules[4]!.says);
     check("server/x.ts", 'import "../extension/main";', rules[5]!.says);
     check("server/x.ts", 'import { get } from "node:https";', rules[6]!.says);
-    check("server/cache.ts", 'import { readFileSync } from "node:fs";', rules[7]!.says);
-    check("server/debounce.ts", 'import { lines } from "./prompt";', rules[8]!.says);
-    check("native/engine.cpp", "#include <napi.h>", rules[9]!.says);
-    check("native/engine.cpp", '#include "addon_call.h"', rules[10]!.says);
-    check("kernels/cpu/threads.cpp", "#include <immintrin.h>", rules[11]!.says);
-    check("native/model.cpp", '#include "../kernels/cpu/cpu.h"', rules[12]!.says);
-    check("kernels/reference.cpp", '#include "../native/engine.h"', rules[13]!.says);
+    check("server/models/source.ts", 'import { request } from "undici";', rules[6]!.says);
+    check("extension/x.ts", 'const { connect } = require("node:net");', rules[6]!.says);
+    check("server/models/download.ts", 'import { request } from "undici";');
+    check("server/session.ts", 'import { download } from "./models/download";', rules[7]!.says);
+    check("server/models/source.ts", 'import { pull } from "./pull";', rules[7]!.says);
+    check("server/cache.ts", 'import { readFileSync } from "node:fs";', rules[8]!.says);
+    check("server/debounce.ts", 'import { lines } from "./prompt";', rules[9]!.says);
+    check("native/engine.cpp", "#include <napi.h>", rules[10]!.says);
+    check("native/engine.cpp", '#include "addon_call.h"', rules[11]!.says);
+    check("kernels/cpu/threads.cpp", "#include <immintrin.h>", rules[12]!.says);
+    check("native/model.cpp", '#include "../kernels/cpu/cpu.h"', rules[13]!.says);
+    check("kernels/reference.cpp", '#include "../native/engine.h"', rules[14]!.says);
   });
 });

@@ -47,7 +47,11 @@ suite("manifest", () => {
   test("keeps an untrusted workspace from naming files", () => {
     const { supported, restrictedConfigurations } = manifest.capabilities.untrustedWorkspaces;
     assert.equal(supported, "limited");
-    assert.deepEqual(restrictedConfigurations, ["ringside.model"]);
+    assert.deepEqual(restrictedConfigurations, [
+      "ringside.model",
+      "ringside.modelsDirectory",
+      "ringside.mirror",
+    ]);
   });
   test("starts with the first file, not with the window", () =>
     assert.deepEqual(manifest.activationEvents, ["onLanguage"]));

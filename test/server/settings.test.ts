@@ -37,6 +37,11 @@ suite("settings", () => {
   test("replaces what is wrong and says so", () => {
     const bad = { enabled: "yes", model: 3, device: "gpu", threads: -1, maxTokens: 0 };
     check(bad, ["enabled", "model", "device", "threads", "maxTokens"]);
+    check({ model: "", modelsDirectory: 1, mirror: "models.example.com" }, [
+      "model",
+      "modelsDirectory",
+      "mirror",
+    ]);
     check({ disabledLanguages: [1], contextTokens: 1, debounceMs: Number.NaN }, [
       "disabledLanguages",
       "contextTokens",
