@@ -98,14 +98,24 @@ struct Bf16Tile {
     for (int i = 0; i < kCount; i++) total[i] = _mm512_setzero_ps();
     for (int first = 0; first < w.cols; first += group) {
       const int end = w.cols - first < group ? w.cols : first + group;
-      __m512 sum[kCount];
-      for (int i = 0; i < kCount; i++) sum[i] = _mm512_setzero_ps();
-      for (int c = first; c < end; c += 32) {
+      // Two sums each: with one, a token alone waits for the addition before.
+      __m512 sum[kCount], other[kCount];
+      for (int i = 0; i < kCount; i++) sum[i] = other[i] = _mm512_setzero_ps();
+      int c = first;
+      for (; c + 64 <= end; c += 64) {
+        const __m512i a = load(weights + c, ~0u), b = load(weights + c + 32, ~0u);
+        for (int i = 0; i < kCount; i++) {
+          sum[i] = add_products(sum[i], a, _mm512_loadu_si512(x[i].bf16 + c));
+          other[i] = add_products(other[i], b, _mm512_loadu_si512(x[i].bf16 + c + 32));
+        }
+      }
+      for (; c < end; c += 32) {
         const __mmask32 mask = end - c >= 32 ? ~0u : (1u << (end - c)) - 1;
         const __m512i values = load(weights + c, mask);
         for (int i = 0; i < kCount; i++)
           sum[i] = add_products(sum[i], values, _mm512_maskz_loadu_epi16(mask, x[i].bf16 + c));
       }
+      for (int i = 0; i < kCount; i++) sum[i] = _mm512_add_ps(sum[i], other[i]);
       const __m512 scale = _mm512_set1_ps(scales != nullptr ? scales[first / group] : 1.0f);
       for (int i = 0; i < kCount; i++) total[i] = _mm512_fmadd_ps(scale, sum[i], total[i]);
     }

@@ -18,17 +18,21 @@ float half_at(const uint8_t* bytes) {
 
 using Halves = __m512;
 
-Halves halves_at(const uint8_t* bytes, int stride) {
-  __m128i eight;
-  if (stride == 2) {
-    eight = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
-  } else {
-    int16_t half[8];
-    for (int g = 0; g < 8; g++) memcpy(half + g, bytes + g * stride, 2);
-    eight = _mm_set_epi16(half[7], half[6], half[5], half[4], half[3], half[2], half[1], half[0]);
-  }
+Halves halves_of(__m128i eight) {
   return _mm512_cvtph_ps(
       _mm256_set_m128i(_mm_unpackhi_epi16(eight, eight), _mm_unpacklo_epi16(eight, eight)));
+}
+
+Halves halves_of(uint64_t low, uint64_t high) {
+  return halves_of(_mm_set_epi64x(int64_t(high), int64_t(low)));
+}
+
+Halves halves_at(const uint8_t* bytes, int stride) {
+  if (stride == 2) return halves_of(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+  int16_t half[8];
+  for (int g = 0; g < 8; g++) memcpy(half + g, bytes + g * stride, 2);
+  return halves_of(
+      _mm_set_epi16(half[7], half[6], half[5], half[4], half[3], half[2], half[1], half[0]));
 }
 
 Halves bytes_of(uint64_t eight, float factor) {

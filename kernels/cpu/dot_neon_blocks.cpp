@@ -24,6 +24,13 @@ Halves halves_at(const uint8_t* bytes, int stride) {
   return x;
 }
 
+Halves halves_of(uint64_t low, uint64_t high) {
+  const uint64_t words[2] = {low, high};
+  uint8_t bytes[16];
+  memcpy(bytes, words, 16);
+  return halves_at(bytes, 2);
+}
+
 Halves bytes_of(uint64_t eight, float factor) {
   Halves x;
   for (int g = 0; g < 8; g++) x.of[2 * g] = x.of[2 * g + 1] = factor * float(eight >> 8 * g & 255);
