@@ -24,21 +24,24 @@ struct Activations {
   const float* f32;      // [cols]
 };
 
-// One row of a Matrix.
-struct Row {
+// Rows of a Matrix, of which each lies `bytes` behind the one before and its scales `scale_step`
+// values: 0 where all share them.
+struct Rows {
   Type type;
-  int cols;
+  int count, cols;
   int group;  // int4, f8: columns that share a scale
   const uint8_t* data;
-  const void* scales;    // int4: float16 [cols / group]; f8: float [cols / group, rounded up]
-  const uint8_t* zeros;  // int4: [cols / group], or null for 8
+  int64_t bytes;
+  const void* scales;  // int4: float16 [.., cols / group]; f8: float [.., cols / group, rounded up]
+  const uint8_t* zeros;  // int4: as scales; null: 8
+  int64_t scale_step;
 };
 
 struct Dot {
   const char* name;
 
-  // out[i * out_stride] = w . x[i], for i < count <= kTile.
-  void (*row)(float* out, int64_t out_stride, const Row& w, const Activations* x, int count);
+  // out[i * out_stride + r] = w_r . x[i], for r < w.count, i < count <= kTile.
+  void (*rows)(float* out, int64_t out_stride, const Rows& w, const Activations* x, int count);
   // Fills q [32], scales [8] and sums [2] from the group x [32]; q in the order of
   // Activations::paired if that is asked.
   void (*quantize)(int8_t* q, float* scales, float* sums, const float* x, bool paired);
@@ -70,13 +73,13 @@ struct Dot {
   void (*gelu)(float* x, int64_t count);
 };
 
-// Dot::row for weights that meet int8: int4 and the block formats. In dot_*_blocks.cpp.
-void integer_row_avx2(float* out, int64_t out_stride, const Row& w, const Activations* x,
-                      int count);
-void integer_row_avx512(float* out, int64_t out_stride, const Row& w, const Activations* x,
-                        int count);
-void integer_row_neon(float* out, int64_t out_stride, const Row& w, const Activations* x,
-                      int count);
+// Dot::rows of weights that meet int8: int4 and the block formats. In dot_*_blocks.cpp.
+void integer_rows_avx2(float* out, int64_t out_stride, const Rows& w, const Activations* x,
+                       int count);
+void integer_rows_avx512(float* out, int64_t out_stride, const Rows& w, const Activations* x,
+                         int count);
+void integer_rows_neon(float* out, int64_t out_stride, const Rows& w, const Activations* x,
+                       int count);
 
 // Null where the build is for another processor. Whether the machine has it is asked at run time.
 const Dot* dot_avx2();

@@ -73,22 +73,22 @@ void quantize_group(int8_t* q, float* scales, float* sums, const float* x, bool 
   for (int h = 0; h < 2; h++) sums[h] = scale * float(sum[h]);
 }
 
-void row(float* out, int64_t out_stride, const Row& w, const Activations* x, int count) {
+void rows(float* out, int64_t out_stride, const Rows& w, const Activations* x, int count) {
   switch (w.type) {
     case Type::f32:
-      return f32_row(out, out_stride, w, x, count);
+      return f32_rows(out, out_stride, w, x, count);
     case Type::f16:
-      return f16_row(out, out_stride, w, x, count);
+      return f16_rows(out, out_stride, w, x, count);
     case Type::bf16:
-      return bf16_row(out, out_stride, w, x, count);
+      return bf16_rows(out, out_stride, w, x, count);
     case Type::f8:
-      return f8_row(out, out_stride, w, x, count);
+      return f8_rows(out, out_stride, w, x, count);
     default:
-      return integer_row_avx2(out, out_stride, w, x, count);
+      return integer_rows_avx2(out, out_stride, w, x, count);
   }
 }
 
-const Dot kDot = {"avx2",     row,          quantize_group, scores_of, mix_into, exp_sum_of,
+const Dot kDot = {"avx2",     rows,         quantize_group, scores_of, mix_into, exp_sum_of,
                   score_tile, softmax_tile, mix_tile,       silu_of,   gelu_of};
 
 }  // namespace

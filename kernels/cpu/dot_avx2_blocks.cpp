@@ -14,23 +14,45 @@ float half_at(const uint8_t* bytes) {
   return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)));
 }
 
-void spread_halves(float* to, const uint8_t* bytes, int stride) {
-  uint16_t half[8];
-  for (int g = 0; g < 8; g++) memcpy(half + g, bytes + g * stride, 2);
-  const __m128i eight =
-      _mm_set_epi16(int16_t(half[7]), int16_t(half[6]), int16_t(half[5]), int16_t(half[4]),
-                    int16_t(half[3]), int16_t(half[2]), int16_t(half[1]), int16_t(half[0]));
-  _mm256_store_ps(to, _mm256_cvtph_ps(_mm_unpacklo_epi16(eight, eight)));
-  _mm256_store_ps(to + 8, _mm256_cvtph_ps(_mm_unpackhi_epi16(eight, eight)));
+struct Halves {
+  __m256 low, high;
+};
+
+Halves halves_of(__m128i eight) {
+  return {_mm256_cvtph_ps(_mm_unpacklo_epi16(eight, eight)),
+          _mm256_cvtph_ps(_mm_unpackhi_epi16(eight, eight))};
 }
 
-void spread_bytes(float* to, uint64_t eight, float factor) {
+Halves halves_of(uint64_t low, uint64_t high) {
+  return halves_of(_mm_set_epi64x(int64_t(high), int64_t(low)));
+}
+
+Halves halves_at(const uint8_t* bytes, int stride) {
+  if (stride == 2) return halves_of(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+  int16_t half[8];
+  for (int g = 0; g < 8; g++) memcpy(half + g, bytes + g * stride, 2);
+  return halves_of(
+      _mm_set_epi16(half[7], half[6], half[5], half[4], half[3], half[2], half[1], half[0]));
+}
+
+Halves times(const Halves& x, const Halves& y) {
+  return {_mm256_mul_ps(x.low, y.low), _mm256_mul_ps(x.high, y.high)};
+}
+Halves times(const Halves& x, float factor) {
+  return times(x, Halves{_mm256_set1_ps(factor), _mm256_set1_ps(factor)});
+}
+
+Halves bytes_of(uint64_t eight, float factor) {
   const __m128i bytes = _mm_cvtsi64_si128(int64_t(eight));
   const __m128i twice = _mm_unpacklo_epi8(bytes, bytes);
-  const __m256 low = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(twice));
-  const __m256 high = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(twice, 8)));
-  _mm256_store_ps(to, _mm256_mul_ps(low, _mm256_set1_ps(factor)));
-  _mm256_store_ps(to + 8, _mm256_mul_ps(high, _mm256_set1_ps(factor)));
+  const __m256i high = _mm256_cvtepu8_epi32(_mm_srli_si128(twice, 8));
+  return times({_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(twice)), _mm256_cvtepi32_ps(high)}, factor);
+}
+
+Halves signed_bytes_at(const uint8_t* bytes, float factor) {
+  const __m128i all = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
+  const __m256i high = _mm256_cvtepi8_epi32(_mm_srli_si128(all, 8));
+  return times({_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(all)), _mm256_cvtepi32_ps(high)}, factor);
 }
 
 #include "dot_blocks.inc"
@@ -140,40 +162,47 @@ float reduce(__m256 x) {
   return _mm_cvtss_f32(_mm_add_ss(sum, _mm_shuffle_ps(sum, sum, 1)));
 }
 
+template <typename Format, int kCount, typename Pairs>
+RINGSIDE_INLINE void add_chunk(__m256 (&sum)[kCount], const Chunk& c, const Scales& s,
+                               const Activations* x, Pairs pairs) {
+  for (int i = 0; i < kCount && !Format::kSigned; i++) {
+    const float* sums = x[i].sums + 2 * c.group;
+    sum[i] = _mm256_fnmadd_ps(s.offset.low, _mm256_loadu_ps(sums), sum[i]);
+    sum[i] = _mm256_fnmadd_ps(s.offset.high, _mm256_loadu_ps(sums + 8), sum[i]);
+  }
+  alignas(32) float scale_of[16];
+  _mm256_store_ps(scale_of, s.scale.low);
+  _mm256_store_ps(scale_of + 8, s.scale.high);
+  for (int p = 0; p < pairs; p++) {
+    const Pair u = unpack(Format{}, c.at, p);
+    for (int g = 0; g < 2; g++) {
+      const __m256 scale = group_scale<Format>(scale_of + 4 * p + 2 * g);
+      for (int i = 0; i < kCount; i++) {
+        const __m256 own = _mm256_loadu_ps(x[i].scales + 8 * (c.group + 2 * p + g));
+        const int8_t* q = quants_of<Format>(x[i], c) + 64 * p + 32 * g;
+        sum[i] =
+            _mm256_fmadd_ps(group_dot<Format>(u.group[g], q), _mm256_mul_ps(scale, own), sum[i]);
+      }
+    }
+  }
+}
+
 template <typename Format>
-void row_of(float* out, int64_t out_stride, const Row& w, const Activations* x, int count) {
-  __m256 sum[kTile];
-  for (int i = 0; i < count; i++) sum[i] = _mm256_setzero_ps();
-  each_chunk<Format>(w, [&](const Chunk& c, const Scales& s, int pairs) {
-    if constexpr (!Format::kSigned) {
-      const __m256 first = _mm256_load_ps(s.offset), second = _mm256_load_ps(s.offset + 8);
-      for (int i = 0; i < count; i++) {
-        const float* sums = x[i].sums + 2 * c.group;
-        sum[i] = _mm256_fnmadd_ps(first, _mm256_loadu_ps(sums), sum[i]);
-        sum[i] = _mm256_fnmadd_ps(second, _mm256_loadu_ps(sums + 8), sum[i]);
-      }
-    }
-    for (int p = 0; p < pairs; p++) {
-      const Pair u = unpack(Format{}, c.at, p);
-      for (int g = 0; g < 2; g++) {
-        const __m256 scale = group_scale<Format>(s.scale + 4 * p + 2 * g);
-        for (int i = 0; i < count; i++) {
-          const float* scales = x[i].scales + 8 * (c.group + 2 * p + g);
-          const int8_t* q = quants_of<Format>(x[i], c) + 64 * p + 32 * g;
-          sum[i] = _mm256_fmadd_ps(group_dot<Format>(u.group[g], q),
-                                   _mm256_mul_ps(scale, _mm256_loadu_ps(scales)), sum[i]);
-        }
-      }
-    }
-  });
-  for (int i = 0; i < count; i++) out[i * out_stride] = reduce(sum[i]);
+template <int kCount>
+void BlockTile<Format>::run() const {
+  for (int r = 0; r < w.count; r++) {
+    __m256 sum[kCount];
+    for (int i = 0; i < kCount; i++) sum[i] = _mm256_setzero_ps();
+    add_row<Format>(sum, w, r, x);
+    for (int i = 0; i < kCount; i++) out[i * out_stride + r] = reduce(sum[i]);
+  }
 }
 
 }  // namespace
 
-void integer_row_avx2(float* out, int64_t out_stride, const Row& w, const Activations* x,
-                      int count) {
-  integer_row(out, out_stride, w, x, count);
+void integer_rows_avx2(float* out, int64_t out_stride, const Rows& w, const Activations* x,
+                       int count) {
+  integer_rows(out, out_stride, w, x, count);
 }
 
 }  // namespace ringside

@@ -22,6 +22,7 @@ inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
 
 __m512 f16_to_f32(__m256i bits) { return _mm512_cvtph_ps(bits); }
 
+#include "dot_count.inc"
 #include "dot_sums512.inc"
 
 // The bfloat16 bits of the 128 non-negative E4M3 values, as 4 registers of 32.
@@ -74,77 +75,91 @@ struct LoadBf16 {
   }
 };
 
-// A row of weights that are exact in bfloat16, `group` of them with one scale.
+// Rows of weights that are exact in bfloat16, `group` columns with one scale; none: 1.
 template <typename Weight, typename Load>
 struct Bf16Tile {
   float* out;
   int64_t out_stride;
-  const Weight* weights;
-  const float* scales;
+  const Rows& w;
+  int group;
   const Activations* x;
-  int cols, group;
-  const Load& shared_load;
+  Load load;
 
   template <int kCount>
   void run() const {
-    const Load load = shared_load;  // a copy, so that a table stays in registers
+    sum_rows<kCount>(out, out_stride, w.count, Bf16Tile(*this));  // a copy: its table in registers
+  }
+
+  template <int kCount>
+  RINGSIDE_INLINE void sum_row(int r, __m512* sums) const {
+    const auto* weights = reinterpret_cast<const Weight*>(w.data + r * w.bytes);
+    const auto* scales = static_cast<const float*>(w.scales) + r * w.scale_step;
     __m512 total[kCount];
     for (int i = 0; i < kCount; i++) total[i] = _mm512_setzero_ps();
-    for (int first = 0; first < cols; first += group) {
-      const int end = cols - first < group ? cols : first + group;
-      __m512 sum[kCount];
-      for (int i = 0; i < kCount; i++) sum[i] = _mm512_setzero_ps();
-      for (int c = first; c < end; c += 32) {
-        const __mmask32 mask = end - c >= 32 ? ~0u : (1u << (end - c)) - 1;
-        const __m512i w = load(weights + c, mask);
-        for (int i = 0; i < kCount; i++)
-          sum[i] = add_products(sum[i], w, _mm512_maskz_loadu_epi16(mask, x[i].bf16 + c));
+    for (int first = 0; first < w.cols; first += group) {
+      const int end = w.cols - first < group ? w.cols : first + group;
+      // Two sums each: with one, a token alone waits for the addition before.
+      __m512 sum[kCount], other[kCount];
+      for (int i = 0; i < kCount; i++) sum[i] = other[i] = _mm512_setzero_ps();
+      int c = first;
+      for (; c + 64 <= end; c += 64) {
+        const __m512i a = load(weights + c, ~0u), b = load(weights + c + 32, ~0u);
+        for (int i = 0; i < kCount; i++) {
+          sum[i] = add_products(sum[i], a, _mm512_loadu_si512(x[i].bf16 + c));
+          other[i] = add_products(other[i], b, _mm512_loadu_si512(x[i].bf16 + c + 32));
+        }
       }
-      const __m512 scale = _mm512_set1_ps(scales[first / group]);
+      for (; c < end; c += 32) {
+        const __mmask32 mask = end - c >= 32 ? ~0u : (1u << (end - c)) - 1;
+        const __m512i values = load(weights + c, mask);
+        for (int i = 0; i < kCount; i++)
+          sum[i] = add_products(sum[i], values, _mm512_maskz_loadu_epi16(mask, x[i].bf16 + c));
+      }
+      for (int i = 0; i < kCount; i++) sum[i] = _mm512_add_ps(sum[i], other[i]);
+      const __m512 scale = _mm512_set1_ps(scales != nullptr ? scales[first / group] : 1.0f);
       for (int i = 0; i < kCount; i++) total[i] = _mm512_fmadd_ps(scale, sum[i], total[i]);
     }
-    store_sums<kCount>(out, out_stride, total);
+    for (int i = 0; i < kCount; i++) sums[i] = total[i];
   }
 };
 
-void f8_row(float* out, int64_t out_stride, const Row& w, const Activations* x, int count) {
+void f8_rows(float* out, int64_t out_stride, const Rows& w, const Activations* x, int count) {
   static const LoadF8 load{make_f8_table()};
-  const auto* scales = static_cast<const float*>(w.scales);
-  by_count(count,
-           Bf16Tile<uint8_t, LoadF8>{out, out_stride, w.data, scales, x, w.cols, w.group, load});
+  by_count(count, Bf16Tile<uint8_t, LoadF8>{out, out_stride, w, w.group, x, load});
 }
 
-void bf16_row(float* out, int64_t out_stride, const Row& w, const Activations* x, int count) {
-  constexpr float kOne = 1.0f;
-  const LoadBf16 load;
-  const auto* weights = reinterpret_cast<const uint16_t*>(w.data);
-  by_count(count,
-           Bf16Tile<uint16_t, LoadBf16>{out, out_stride, weights, &kOne, x, w.cols, w.cols, load});
+void bf16_rows(float* out, int64_t out_stride, const Rows& w, const Activations* x, int count) {
+  by_count(count, Bf16Tile<uint16_t, LoadBf16>{out, out_stride, w, w.cols, x, {}});
 }
 
 struct F16Tile {
   float* out;
   int64_t out_stride;
-  const uint16_t* weights;
+  const Rows& w;
   const Activations* x;
-  int cols;
 
   template <int kCount>
   void run() const {
+    sum_rows<kCount>(out, out_stride, w.count, *this);
+  }
+
+  template <int kCount>
+  RINGSIDE_INLINE void sum_row(int r, __m512* sums) const {
+    const auto* weights = reinterpret_cast<const uint16_t*>(w.data + r * w.bytes);
     __m512 sum[kCount];
     for (int i = 0; i < kCount; i++) sum[i] = _mm512_setzero_ps();
-    for (int c = 0; c < cols; c += 16) {
-      const __mmask16 mask = __mmask16(cols - c >= 16 ? 0xffff : (1u << (cols - c)) - 1);
-      const __m512 w = f16_to_f32(_mm256_maskz_loadu_epi16(mask, weights + c));
+    for (int c = 0; c < w.cols; c += 16) {
+      const __mmask16 mask = __mmask16(w.cols - c >= 16 ? 0xffff : (1u << (w.cols - c)) - 1);
+      const __m512 values = f16_to_f32(_mm256_maskz_loadu_epi16(mask, weights + c));
       for (int i = 0; i < kCount; i++)
-        sum[i] = _mm512_fmadd_ps(w, _mm512_maskz_loadu_ps(mask, x[i].f32 + c), sum[i]);
+        sum[i] = _mm512_fmadd_ps(values, _mm512_maskz_loadu_ps(mask, x[i].f32 + c), sum[i]);
     }
-    store_sums<kCount>(out, out_stride, sum);
+    for (int i = 0; i < kCount; i++) sums[i] = sum[i];
   }
 };
 
-void f16_row(float* out, int64_t out_stride, const Row& w, const Activations* x, int count) {
-  by_count(count, F16Tile{out, out_stride, reinterpret_cast<const uint16_t*>(w.data), x, w.cols});
+void f16_rows(float* out, int64_t out_stride, const Rows& w, const Activations* x, int count) {
+  by_count(count, F16Tile{out, out_stride, w, x});
 }
 
 // The order of Activations::paired: even columns, then odd ones.
@@ -175,22 +190,22 @@ void quantize_group(int8_t* q, float* scales, float* sums, const float* x, bool 
   sums[1] = scale * float(_mm512_reduce_add_epi32(qb));
 }
 
-void row(float* out, int64_t out_stride, const Row& w, const Activations* x, int count) {
+void rows(float* out, int64_t out_stride, const Rows& w, const Activations* x, int count) {
   switch (w.type) {
     case Type::f32:
-      return f32_row(out, out_stride, w, x, count);
+      return f32_rows(out, out_stride, w, x, count);
     case Type::f16:
-      return f16_row(out, out_stride, w, x, count);
+      return f16_rows(out, out_stride, w, x, count);
     case Type::bf16:
-      return bf16_row(out, out_stride, w, x, count);
+      return bf16_rows(out, out_stride, w, x, count);
     case Type::f8:
-      return f8_row(out, out_stride, w, x, count);
+      return f8_rows(out, out_stride, w, x, count);
     default:
-      return integer_row_avx512(out, out_stride, w, x, count);
+      return integer_rows_avx512(out, out_stride, w, x, count);
   }
 }
 
-const Dot kDot = {"avx512",   row,          quantize_group, scores_of, mix_into, exp_sum_of,
+const Dot kDot = {"avx512",   rows,         quantize_group, scores_of, mix_into, exp_sum_of,
                   score_tile, softmax_tile, mix_tile,       silu_of,   gelu_of};
 
 }  // namespace

@@ -16,26 +16,38 @@ float half_at(const uint8_t* bytes) {
   return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)));
 }
 
-void spread_halves(float* to, const uint8_t* bytes, int stride) {
-  uint16_t half[8];
-  __m128i eight;
-  if (stride == 2) {
-    eight = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
-  } else {
-    for (int g = 0; g < 8; g++) memcpy(half + g, bytes + g * stride, 2);
-    eight = _mm_set_epi16(int16_t(half[7]), int16_t(half[6]), int16_t(half[5]), int16_t(half[4]),
-                          int16_t(half[3]), int16_t(half[2]), int16_t(half[1]), int16_t(half[0]));
-  }
-  const __m256i twice =
-      _mm256_set_m128i(_mm_unpackhi_epi16(eight, eight), _mm_unpacklo_epi16(eight, eight));
-  _mm512_store_ps(to, _mm512_cvtph_ps(twice));
+using Halves = __m512;
+
+Halves halves_of(__m128i eight) {
+  return _mm512_cvtph_ps(
+      _mm256_set_m128i(_mm_unpackhi_epi16(eight, eight), _mm_unpacklo_epi16(eight, eight)));
 }
 
-void spread_bytes(float* to, uint64_t eight, float factor) {
-  const __m128i bytes = _mm_cvtsi64_si128(int64_t(eight));
-  const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_unpacklo_epi8(bytes, bytes)));
-  _mm512_store_ps(to, _mm512_mul_ps(values, _mm512_set1_ps(factor)));
+Halves halves_of(uint64_t low, uint64_t high) {
+  return halves_of(_mm_set_epi64x(int64_t(high), int64_t(low)));
 }
+
+Halves halves_at(const uint8_t* bytes, int stride) {
+  if (stride == 2) return halves_of(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+  int16_t half[8];
+  for (int g = 0; g < 8; g++) memcpy(half + g, bytes + g * stride, 2);
+  return halves_of(
+      _mm_set_epi16(half[7], half[6], half[5], half[4], half[3], half[2], half[1], half[0]));
+}
+
+Halves bytes_of(uint64_t eight, float factor) {
+  const __m128i bytes = _mm_cvtsi64_si128(int64_t(eight));
+  const __m512i values = _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(bytes, bytes));
+  return _mm512_mul_ps(_mm512_cvtepi32_ps(values), _mm512_set1_ps(factor));
+}
+
+Halves signed_bytes_at(const uint8_t* bytes, float factor) {
+  const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
+  return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(values)), _mm512_set1_ps(factor));
+}
+
+Halves times(Halves x, float factor) { return _mm512_mul_ps(x, _mm512_set1_ps(factor)); }
+Halves times(Halves x, Halves y) { return _mm512_mul_ps(x, y); }
 
 #include "dot_blocks.inc"
 
@@ -121,51 +133,51 @@ __m512i unpack(Q6_K, const uint8_t* at, int pair) {
   return _mm512_or_si512(low, _mm512_slli_epi16(two, 4));
 }
 
+template <typename Format, int kCount, typename Pairs>
+RINGSIDE_INLINE void add_chunk(__m512 (&sum)[kCount], const Chunk& c, const Scales& s,
+                               const Activations* x, Pairs pairs) {
+  for (int i = 0; i < kCount; i++)
+    sum[i] = _mm512_fnmadd_ps(s.offset, _mm512_loadu_ps(x[i].sums + 2 * c.group), sum[i]);
+  // Lanes of four columns each: a half group is four of them.
+  __m512i lane = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+  for (int p = 0; p < pairs; p++) {
+    const __m512i u = unpack(Format{}, c.at, p);
+    const __m512 scale = _mm512_permutexvar_ps(lane, s.scale);
+    lane = _mm512_add_epi32(lane, _mm512_set1_epi32(4));
+    for (int i = 0; i < kCount; i++) {
+      const __m512i q = _mm512_loadu_si512(quants_of<Format>(x[i], c) + 64 * p);
+      const __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), u, q));
+      const __m512 own = _mm512_loadu_ps(x[i].scales + 8 * c.group + 16 * p);
+      sum[i] = _mm512_fmadd_ps(dot, _mm512_mul_ps(scale, own), sum[i]);
+    }
+  }
+}
+
 template <typename Format>
-struct BlockTile {
-  float* out;
-  int64_t out_stride;
-  const Row& w;
+struct RowSums {
+  const Rows& w;
   const Activations* x;
 
   template <int kCount>
-  void run() const {
-    const Activations* const rows = x;
+  RINGSIDE_INLINE void sum_row(int r, __m512* sums) const {
     __m512 sum[kCount];
     for (int i = 0; i < kCount; i++) sum[i] = _mm512_setzero_ps();
-    each_chunk<Format>(w, [&](const Chunk& c, const Scales& s, int pairs) {
-      const __m512 scale = _mm512_load_ps(s.scale), offset = _mm512_load_ps(s.offset);
-      for (int i = 0; i < kCount; i++)
-        sum[i] = _mm512_fnmadd_ps(offset, _mm512_loadu_ps(rows[i].sums + 2 * c.group), sum[i]);
-      // Lanes of four columns each: a half group is four of them.
-      __m512i lane = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-      for (int p = 0; p < pairs; p++) {
-        const __m512i u = unpack(Format{}, c.at, p);
-        const __m512 scales = _mm512_permutexvar_ps(lane, scale);
-        lane = _mm512_add_epi32(lane, _mm512_set1_epi32(4));
-        for (int i = 0; i < kCount; i++) {
-          const __m512i q = _mm512_loadu_si512(quants_of<Format>(rows[i], c) + 64 * p);
-          const __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), u, q));
-          const __m512 both =
-              _mm512_mul_ps(scales, _mm512_loadu_ps(rows[i].scales + 8 * c.group + 16 * p));
-          sum[i] = _mm512_fmadd_ps(dot, both, sum[i]);
-        }
-      }
-    });
-    store_sums<kCount>(out, out_stride, sum);
+    add_row<Format>(sum, w, r, x);
+    for (int i = 0; i < kCount; i++) sums[i] = sum[i];
   }
 };
 
 template <typename Format>
-void row_of(float* out, int64_t out_stride, const Row& w, const Activations* x, int count) {
-  by_count(count, BlockTile<Format>{out, out_stride, w, x});
+template <int kCount>
+void BlockTile<Format>::run() const {
+  sum_rows<kCount>(out, out_stride, w.count, RowSums<Format>{w, x});
 }
 
 }  // namespace
 
-void integer_row_avx512(float* out, int64_t out_stride, const Row& w, const Activations* x,
-                        int count) {
-  integer_row(out, out_stride, w, x, count);
+void integer_rows_avx512(float* out, int64_t out_stride, const Rows& w, const Activations* x,
+                         int count) {
+  integer_rows(out, out_stride, w, x, count);
 }
 
 }  // namespace ringside

@@ -14,12 +14,43 @@ float half_at(const uint8_t* bytes) {
   return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(bits))), 0);
 }
 
-void spread_halves(float* to, const uint8_t* bytes, int stride) {
-  for (int g = 0; g < 8; g++) to[2 * g] = to[2 * g + 1] = half_at(bytes + g * stride);
+struct Halves {
+  float of[16];
+};
+
+Halves halves_at(const uint8_t* bytes, int stride) {
+  Halves x;
+  for (int g = 0; g < 8; g++) x.of[2 * g] = x.of[2 * g + 1] = half_at(bytes + g * stride);
+  return x;
 }
 
-void spread_bytes(float* to, uint64_t eight, float factor) {
-  for (int g = 0; g < 8; g++) to[2 * g] = to[2 * g + 1] = factor * float(eight >> (8 * g) & 255);
+Halves halves_of(uint64_t low, uint64_t high) {
+  const uint64_t words[2] = {low, high};
+  uint8_t bytes[16];
+  memcpy(bytes, words, 16);
+  return halves_at(bytes, 2);
+}
+
+Halves bytes_of(uint64_t eight, float factor) {
+  Halves x;
+  for (int g = 0; g < 8; g++) x.of[2 * g] = x.of[2 * g + 1] = factor * float(eight >> 8 * g & 255);
+  return x;
+}
+
+Halves signed_bytes_at(const uint8_t* bytes, float factor) {
+  Halves x;
+  for (int h = 0; h < 16; h++) x.of[h] = factor * float(int8_t(bytes[h]));
+  return x;
+}
+
+Halves times(Halves x, const Halves& y) {
+  for (int h = 0; h < 16; h++) x.of[h] *= y.of[h];
+  return x;
+}
+
+Halves times(Halves x, float factor) {
+  for (int h = 0; h < 16; h++) x.of[h] *= factor;
+  return x;
 }
 
 #include "dot_blocks.inc"
@@ -108,43 +139,48 @@ int32x4_t half_dot(int8x16_t u, const int8_t* quants) {
   return vpaddlq_s16(vmlal_s8(products, vget_high_s8(u), vget_high_s8(q)));
 }
 
-template <typename Format>
-void row_of(float* out, int64_t out_stride, const Row& w, const Activations* x, int count) {
-  float32x4_t sum[kTile];
-  for (int i = 0; i < count; i++) sum[i] = vdupq_n_f32(0.0f);
-  each_chunk<Format>(w, [&](const Chunk& c, const Scales& s, int pairs) {
-    if constexpr (!Format::kSigned) {
-      for (int h = 0; h < kHalves; h += 4)
-        for (int i = 0; i < count; i++)
-          sum[i] =
-              vfmsq_f32(sum[i], vld1q_f32(s.offset + h), vld1q_f32(x[i].sums + 2 * c.group + h));
-    }
-    for (int p = 0; p < pairs; p++) {
-      const Pair u = unpack(Format{}, c.at, p);
-      for (int g = 0; g < 2; g++) {
-        const float* scale = s.scale + 4 * p + 2 * g;
-        for (int i = 0; i < count; i++) {
-          const float own = x[i].scales[8 * (c.group + 2 * p + g)];
-          const int8_t* q = quants_of<Format>(x[i], c) + 64 * p + 32 * g;
-          const int32x4_t a = half_dot(u.half[2 * g], q), b = half_dot(u.half[2 * g + 1], q + 16);
-          if constexpr (Format::kHalvesDiffer) {
-            sum[i] = vfmaq_n_f32(sum[i], vcvtq_f32_s32(a), scale[0] * own);
-            sum[i] = vfmaq_n_f32(sum[i], vcvtq_f32_s32(b), scale[1] * own);
-          } else {
-            sum[i] = vfmaq_n_f32(sum[i], vcvtq_f32_s32(vaddq_s32(a, b)), scale[0] * own);
-          }
+template <typename Format, int kCount, typename Pairs>
+RINGSIDE_INLINE void add_chunk(float32x4_t (&sum)[kCount], const Chunk& c, const Scales& s,
+                               const Activations* x, Pairs pairs) {
+  for (int h = 0; h < 16 && !Format::kSigned; h += 4)
+    for (int i = 0; i < kCount; i++)
+      sum[i] =
+          vfmsq_f32(sum[i], vld1q_f32(s.offset.of + h), vld1q_f32(x[i].sums + 2 * c.group + h));
+  for (int p = 0; p < pairs; p++) {
+    const Pair u = unpack(Format{}, c.at, p);
+    for (int g = 0; g < 2; g++) {
+      const float* scale = s.scale.of + 4 * p + 2 * g;
+      for (int i = 0; i < kCount; i++) {
+        const float own = x[i].scales[8 * (c.group + 2 * p + g)];
+        const int8_t* q = quants_of<Format>(x[i], c) + 64 * p + 32 * g;
+        const int32x4_t a = half_dot(u.half[2 * g], q), b = half_dot(u.half[2 * g + 1], q + 16);
+        if constexpr (Format::kHalvesDiffer) {
+          sum[i] = vfmaq_n_f32(sum[i], vcvtq_f32_s32(a), scale[0] * own);
+          sum[i] = vfmaq_n_f32(sum[i], vcvtq_f32_s32(b), scale[1] * own);
+        } else {
+          sum[i] = vfmaq_n_f32(sum[i], vcvtq_f32_s32(vaddq_s32(a, b)), scale[0] * own);
         }
       }
     }
-  });
-  for (int i = 0; i < count; i++) out[i * out_stride] = vaddvq_f32(sum[i]);
+  }
+}
+
+template <typename Format>
+template <int kCount>
+void BlockTile<Format>::run() const {
+  for (int r = 0; r < w.count; r++) {
+    float32x4_t sum[kCount];
+    for (int i = 0; i < kCount; i++) sum[i] = vdupq_n_f32(0.0f);
+    add_row<Format>(sum, w, r, x);
+    for (int i = 0; i < kCount; i++) out[i * out_stride + r] = vaddvq_f32(sum[i]);
+  }
 }
 
 }  // namespace
 
-void integer_row_neon(float* out, int64_t out_stride, const Row& w, const Activations* x,
-                      int count) {
-  integer_row(out, out_stride, w, x, count);
+void integer_rows_neon(float* out, int64_t out_stride, const Rows& w, const Activations* x,
+                       int count) {
+  integer_rows(out, out_stride, w, x, count);
 }
 
 }  // namespace ringside

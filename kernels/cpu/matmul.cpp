@@ -11,37 +11,27 @@ constexpr int kRowsAPart = 32;  // rows of weights handed out at once: 4-12 KB o
 
 int64_t padded(int64_t cols) { return (cols + kSuperBlock - 1) / kSuperBlock * kSuperBlock; }
 
-// The rows of a matrix, by number.
-class Rows {
- public:
-  explicit Rows(const Matrix& w)
-      : w_(w),
-        bytes_(row_bytes(w.type, w.cols)),
-        group_(w.type == Type::int4 ? w.group
-               : w.block > 0        ? w.block
-                                    : w.cols),
-        scales_a_row_((w.cols + group_ - 1) / group_) {}
-
-  Row operator[](int r) const {
-    const int64_t scale_row = w_.type == Type::f8 && w_.block > 0 ? r / w_.block : r;
-    const int64_t first = scale_row * scales_a_row_;
-    Row row{w_.type, w_.cols, group_, static_cast<const uint8_t*>(w_.data) + r * bytes_,
-            nullptr, nullptr};
-    if (w_.type == Type::int4) {
-      row.scales = static_cast<const uint16_t*>(w_.scales) + first;
-      if (w_.zeros != nullptr) row.zeros = w_.zeros + first;
-    } else if (w_.type == Type::f8) {
-      row.scales = static_cast<const float*>(w_.scales) + first;
-    }
-    return row;
+// Rows first .. end-1 of w; where blocks share scales, only those of first's block.
+Rows rows_of(const Matrix& w, int first, int end) {
+  Rows rows{w.type,  end - first, w.cols, w.cols, nullptr, row_bytes(w.type, w.cols),
+            nullptr, nullptr,     0};
+  rows.data = static_cast<const uint8_t*>(w.data) + first * rows.bytes;
+  if (w.type == Type::int4) {
+    rows.group = w.group;
+    rows.scale_step = w.cols / w.group;
+    rows.scales = static_cast<const uint16_t*>(w.scales) + first * rows.scale_step;
+    if (w.zeros != nullptr) rows.zeros = w.zeros + first * rows.scale_step;
+  } else if (w.type == Type::f8 && w.block == 0) {
+    rows.scales = static_cast<const float*>(w.scales) + first;
+    rows.scale_step = 1;
+  } else if (w.type == Type::f8) {
+    const int row = first / w.block, across = (w.cols + w.block - 1) / w.block;
+    rows.count = std::min(end, (row + 1) * w.block) - first;
+    rows.group = w.block;
+    rows.scales = static_cast<const float*>(w.scales) + int64_t(row) * across;
   }
-
- private:
-  const Matrix& w_;
-  const int64_t bytes_;
-  const int group_;
-  const int64_t scales_a_row_;
-};
+  return rows;
+}
 
 }  // namespace
 
@@ -103,11 +93,11 @@ void Inputs::prepare(const Dot& dot, Threads& threads, const float* x, int n, in
 // y[i * y_stride + r] for rows first_row .. end_row-1 of w and all n activations.
 void Cpu::multiply(float* y, int64_t y_stride, const Matrix& w, const Activations* x, int n,
                    int first_row, int end_row) {
-  const Rows rows(w);
-  for (int i = 0; i < n; i += kTile) {
-    const int count = std::min(kTile, n - i);
-    for (int r = first_row; r < end_row; r++)
-      dot_.row(y + i * y_stride + r, y_stride, rows[r], x + i, count);
+  for (int r = first_row; r < end_row;) {
+    const Rows rows = rows_of(w, r, end_row);
+    for (int i = 0; i < n; i += kTile)
+      dot_.rows(y + i * y_stride + r, y_stride, rows, x + i, std::min(kTile, n - i));
+    r += rows.count;
   }
   if (w.bias == nullptr) return;
   for (int i = 0; i < n; i++)

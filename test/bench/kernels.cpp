@@ -21,6 +21,7 @@
 
 #include "backend.h"
 #include "cpu/threads.h"
+#include "weights.h"
 
 using namespace ringside;
 
@@ -113,7 +114,7 @@ std::unique_ptr<Backend> backend_of(const std::string& isa, int threads) {
   }
   Limits limits;
   limits.max_batch = kBatch;
-  limits.max_cols = limits.max_rows = 4096;
+  limits.max_cols = limits.max_rows = 8960;
   limits.max_context = 1 << 16;
   backend->reserve(limits);
   return backend;
@@ -124,52 +125,62 @@ std::vector<std::string> backends_of(const Options& options) {
   return available_backends();
 }
 
+struct Product {
+  int rows, cols, n;
+};
+
+// The types in turns, so that each one's rate may be held against int4's. n = 1 reads weights and
+// is told in GB/s of them; per weight says how fast a value goes by, whatever it takes in memory.
+void multiply_all(Backend& backend, const Product& p, Table& table) {
+  std::vector<Weights> weights;
+  for (const Type type : kAllTypes) {
+    if (p.cols % block_cols(type) != 0) continue;
+    weights.emplace_back(type, p.rows, p.cols, 1);
+  }
+  weights.emplace_back(Type::int4, p.rows, p.cols, 1, Layout{128, true});
+  weights.emplace_back(Type::f8, p.rows, p.cols, 1, Layout{kGroup, false, 128});
+  const Floats x = noise(int64_t(p.n) * p.cols);
+  Floats y(size_t(p.n) * size_t(p.rows));
+  const double flop = 2.0 * p.rows * p.cols * p.n;
+  const int repeat = std::max(1, int(2e6 / flop));  // some tens of microseconds a timing
+  std::vector<std::function<void()>> works;
+  for (const Weights& w : weights)
+    works.push_back([&] {
+      for (int i = 0; i < repeat; i++) backend.matmul(y.data(), w.matrix, x.data(), p.n);
+    });
+  const std::vector<double> times = in_turns(works, 9, 0.5);
+  double int4 = 0;
+  for (size_t i = 0; i < weights.size(); i++)
+    if (weights[i].matrix.type == Type::int4 && int4 == 0) int4 = times[i];
+  for (size_t i = 0; i < weights.size(); i++) {
+    const Matrix& m = weights[i].matrix;
+    const bool blocks = m.block > 0 || m.group != kGroup;
+    const std::string name = name_of(m.type) + (blocks ? " by 128" : "");
+    const double time = times[i] / repeat, bytes = double(weights[i].data.size());
+    std::printf("%-8s %-12s %5dx%-5d %5d %9.1f %9.2f %9.2f\n", std::string(backend.name()).c_str(),
+                name.c_str(), p.rows, p.cols, p.n, flop / time * 1e-9, bytes / time * 1e-9,
+                int4 / times[i]);
+    table.row(
+        "{\"backend\":\"%s\",\"type\":\"%s\",\"rows\":%d,\"cols\":%d,\"n\":%d,"
+        "\"gflopPerSecond\":%.2f,\"weightGigabytesPerSecond\":%.3f,\"ratioToInt4\":%.3f}",
+        std::string(backend.name()).c_str(), name.c_str(), p.rows, p.cols, p.n, flop / time * 1e-9,
+        bytes / time * 1e-9, int4 / times[i]);
+  }
+  std::fflush(stdout);
+}
+
 std::string matmul(const Options& options) {
-  constexpr struct {
-    Type type;
-    const char* name;
-  } kTypes[] = {{Type::int4, "int4"}, {Type::f8, "f8"}, {Type::f32, "f32"}};
-  constexpr int kShapes[][2] = {{768, 256}, {256, 768}, {8192, 256}};
-  constexpr int kTokens[] = {1, 16, 256};
-  // Bits that are finite in every type: f8 below 1, int4 anything, scales near 0.01.
-  std::vector<uint8_t> data(8192 * 256 * 4, 0x31);
-  const Floats ones(8192 * 256 / kGroup, 0.01f);
-  const std::vector<uint16_t> halves(8192 * 256 / kGroup, 0x211f);
-  const Floats x = noise(kBatch * 768);
-  Floats y(kBatch * 8192);
+  // Of the bundled model, and of one of 1.5 billion parameters.
+  constexpr Product kProducts[] = {{768, 256, 1},    {768, 256, 256},  {8192, 256, 1},
+                                   {8192, 256, 256}, {1536, 1536, 1},  {1536, 1536, 256},
+                                   {1536, 8960, 1},  {1536, 8960, 256}};
   Table table;
-  std::printf("matmul, GFLOP/s\n%-10s %-5s %-9s %7s %7s %7s\n", "backend", "type", "rows x cols",
-              "n=1", "n=16", "n=256");
+  std::printf("matmul\n%-8s %-12s %-11s %5s %9s %9s %9s\n", "backend", "type", "rows x cols", "n",
+              "GFLOP/s", "GB/s", "to int4");
   for (const std::string& isa : backends_of(options)) {
+    if (isa == "reference") continue;  // not made to be fast
     const auto backend = backend_of(isa, options.threads);
-    for (const auto& [type, name] : kTypes)
-      for (const auto& [rows, cols] : kShapes) {
-        std::printf("%-10s %-5s %5dx%-5d", isa.c_str(), name, rows, cols);
-        const void* scales = type == Type::int4 ? static_cast<const void*>(halves.data())
-                                                : static_cast<const void*>(ones.data());
-        const Matrix w{type, rows, cols, data.data(), type == Type::f32 ? nullptr : scales};
-        for (const int n : kTokens) {
-          const double flop = 2.0 * rows * cols * n;
-          const int repeat = std::max(1, int(2e6 / flop));  // some tens of microseconds a timing
-          const bool slow = isa == "reference";
-          if (slow && flop > 2e8) {
-            std::printf(" %7s", "-");
-            continue;
-          }
-          const double time = in_turns({[&] {
-                                         for (int i = 0; i < repeat; i++)
-                                           backend->matmul(y.data(), w, x.data(), n);
-                                       }},
-                                       slow ? 3 : 15, slow ? 0.0 : 0.05)[0];
-          const double rate = flop * repeat / time * 1e-9;
-          std::printf(" %7.1f", rate);
-          table.row(
-              "{\"backend\":\"%s\",\"type\":\"%s\",\"rows\":%d,\"cols\":%d,\"n\":%d,"
-              "\"gflopPerSecond\":%.2f}",
-              isa.c_str(), name, rows, cols, n, rate);
-        }
-        std::printf("\n");
-      }
+    for (const Product& product : kProducts) multiply_all(*backend, product, table);
   }
   return "\"matmul\":" + table.json();
 }
