@@ -14,6 +14,11 @@ bool Regex::may_start(int instruction, size_t at) const {
   return program_.instructions[size_t(instruction)].first[byte];
 }
 
+uint64_t Regex::most_steps(size_t n) const {
+  const uint64_t size = program_.instructions.size(), states = uint64_t(program_.n_choices) + 1;
+  return 4 * size * states * (n + 1);
+}
+
 void Regex::find_all(std::string_view text, std::vector<Match>& matches) {
   text_ = text;
   steps_ = 0;
@@ -75,15 +80,13 @@ std::optional<size_t> Regex::match(int instruction, size_t at, bool looking) {
         break;
       case Op::run: {
         const CodePointSet& set = program_.sets[size_t(i.set)];
-        int n = 0;
         while (at < text_.size()) {
           const Character c = character_at(text_, at);
           if (!set.contains(c.code_point)) break;
           at += c.length;
-          n += n < i.min;
           steps_++;
         }
-        if (n == i.min) next = i.next;
+        next = i.next;
         break;
       }
       case Op::choice: {

@@ -24,7 +24,7 @@ struct RegexProgram {
   enum class Op : uint8_t {
     accept,
     set,     // one character of sets[set]
-    run,     // as many characters of sets[set] as there are, `min` or more, and never fewer
+    run,     // as many characters of sets[set] as there are, and never fewer
     choice,  // `next`, or else `other`; remembered in the memo
     look,    // goes on only if (or, negated: unless) `other` leads to its accept
     line_end,
@@ -32,7 +32,6 @@ struct RegexProgram {
   struct Instruction {
     Op op = Op::accept;
     int set = 0;
-    int min = 0;
     int next = -1, other = -1;
     int memo = -1;             // of a choice: its number
     bool is_loop = false;      // of a choice: can be reached from itself
@@ -62,6 +61,9 @@ class Regex {
 
   // How many instructions the last find_all took: what a test of its linearity counts.
   uint64_t steps() const { return steps_; }
+  // What it never takes more than, for a text of `n` bytes: a state fails once, and twice the
+  // program leads to another state. The patterns in use take a few steps for a byte.
+  uint64_t most_steps(size_t n) const;
 
  private:
   enum class Outcome : uint8_t { unknown, failed, matched };

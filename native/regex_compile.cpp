@@ -80,17 +80,14 @@ class Emitter {
   int emit_repeat(const Node& node, int next, bool looking) {
     const Node& body = node.children[0];
     const bool lazy = node.greed == Node::Greed::lazy;
-    // If the rest cannot fail, a greedy loop never gives back, so it needs no memory. Not within a
-    // look: what it runs over there is not consumed, and would be run over again.
+    int start = next;
     if (body.kind == Node::Kind::set && node.max == kUnlimited && !lazy && !looking &&
         at(next).cannot_fail) {
-      return add({.op = Op::run,
-                  .set = add_set(body.set),
-                  .min = node.min,
-                  .next = next,
-                  .cannot_fail = node.min == 0});
+      // As the rest cannot fail, a greedy loop never gives back, so it needs no memory. Not within
+      // a look: what it runs over there is not consumed, and would be run over again.
+      start = add({.op = Op::run, .set = add_set(body.set), .next = next, .cannot_fail = true});
+      return emit_copies(body, node.min, start, looking);
     }
-    int start = next;
     if (node.greed == Node::Greed::possessive) {
       // x*+ is x*(?!x): giving one back leaves an x ahead. x?+ is x|(?!x).
       const int without = emit_look(body, true, next);
@@ -109,8 +106,12 @@ class Emitter {
         start = lazy ? choice(next, more) : choice(more, next);
       }
     }
-    for (int n = 0; n < node.min; n++) start = emit(body, start, looking);
-    return start;
+    return emit_copies(body, node.min, start, looking);
+  }
+
+  int emit_copies(const Node& body, int count, int next, bool looking) {
+    for (int n = 0; n < count; n++) next = emit(body, next, looking);
+    return next;
   }
 
   // Grows every set from what follows until none grows: loops feed back into themselves.
@@ -120,11 +121,9 @@ class Emitter {
       for (Instruction& i : program_.instructions) {
         const auto before = i.first;
         if (i.op == Op::set || i.op == Op::run) add_bytes(i.first, program_.sets[size_t(i.set)]);
-        if (i.op == Op::choice) i.first |= at(i.next).first | at(i.other).first;
-        if (i.op == Op::run && i.min == 0) i.first |= at(i.next).first;
-        if (i.op == Op::look) i.first |= at(i.next).first;
+        if (i.op == Op::choice) i.first |= at(i.other).first;
         if (i.op == Op::accept) i.first.set();
-        if (i.op == Op::line_end) i.first |= at(i.next).first;
+        if (i.op != Op::accept && i.op != Op::set) i.first |= at(i.next).first;
         grew = grew || i.first != before;
       }
     }

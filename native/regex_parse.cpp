@@ -53,7 +53,8 @@ class Parser {
     Node node{.kind = Node::Kind::alternatives};
     do node.children.push_back(sequence(depth));
     while (take("|"));
-    return node.children.size() > 1 ? node : std::move(node.children[0]);
+    if (node.children.size() > 1) return node;
+    return std::move(node.children[0]);
   }
 
   Node sequence(int depth) {

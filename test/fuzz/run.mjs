@@ -29,6 +29,8 @@ function writeSeeds() {
     safetensors: { small, real: weights.subarray(0, 4096) },
     tokenizer: {
       tokenizer: readFileSync(join(tiny, "tokenizer.json")),
+      pattern: "/\\s*[\\r\\n]+|(?i:'s)|[^\\p{L}]?+\\p{L}{1,3}|\\s+(?!\\S)|a*?$\n  a's\n\n abc  ",
+      gguf: "g1ba\n1cab\n3d<s>\n1e\u2581\n1f\u2581ab\n",
       text: " def check(value):\n    return [value + 12]\r\n\tcaf\u00e9 \u65e5\u672c \u{1f642}",
     },
   };

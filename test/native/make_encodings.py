@@ -2,7 +2,8 @@
 """Tokens by Hugging Face `tokenizers`, for comparing.
 
 make_encodings.py                  writes tiny/tokenizer.json, encodings.json, and of each family
-                                   in tokenizer_families.py a small tokenizer and its goldens
+                                   in tokenizer_families.py a small tokenizer (where its file is
+                                   missing) and its goldens
 make_encodings.py compare [N]      encodes N random texts (100,000) and these sources, by every
                                    family, with the engine and with `tokenizers`
 make_encodings.py regex [N]        splits texts by N random patterns (2,000) likewise
@@ -142,8 +143,9 @@ def normalized(texts: list[str]) -> list[str]:
     """In NFC by the library's tables. They are of an older Unicode than everybody else's."""
     nfc = normalizers.NFC()
     given = [nfc.normalize_str(text) for text in texts]
-    newer = sum(a != unicodedata.normalize("NFC", text) for a, text in zip(given, texts, strict=True))
-    print(f"NFC: {newer} of {len(texts)} texts differ from Unicode {unicodedata.unidata_version}")
+    newer = [unicodedata.normalize("NFC", text) for text in texts]
+    differ = sum(a != b for a, b in zip(given, newer, strict=True))
+    print(f"NFC: {differ} of {len(texts)} texts differ from Unicode {unicodedata.unidata_version}")
     return given
 
 
@@ -176,7 +178,8 @@ def compare_bundled(folder: Path) -> int:
 
 def random_pattern(rng: random.Random, depth: int = 0) -> str:
     atoms = ["a", "b", "1", " ", r"\s", r"\S", r"\d", r"\w", r"\W", r"\n", r"\p{L}", r"\p{N}", "."]
-    atoms += [r"\P{Lu}", r"[^\s\p{L}]", "[a-c1]", "[^a]", r"[\r\n]", "\u00e9", r"\p{M}", "(?i:k)", "$"]
+    atoms += [r"\P{Lu}", r"[^\s\p{L}]", "[a-c1]", "[^a]", r"[\r\n]", "\u00e9", r"\p{M}"]
+    atoms += ["(?i:k)", "$"]
     looks = ["(?=", "(?!"]
     parts = []
     for _ in range(rng.randrange(1, 4)):
@@ -194,29 +197,41 @@ def random_pattern(rng: random.Random, depth: int = 0) -> str:
     return "".join(parts) + ("|" + random_pattern(rng, depth) if rng.random() < 0.3 else "")
 
 
+def library_cuts(pattern: str, text: str) -> set[int]:
+    """Where the library cuts `text`, in bytes."""
+    step = pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated")
+    cuts, at = {0}, 0
+    for piece, _ in step.pre_tokenize_str(text):
+        at += len(piece.encode())
+        cuts.add(at)
+    return cuts
+
+
 def compare_patterns(count: int) -> int:
+    """The number of patterns that cut some text elsewhere than the library does."""
     rng = random.Random(2)
-    letters = "aabbkK\u212a1 2 \n\r\té\u0301\u65e5Ab.,_\u00a0\U0001f642"
-    texts = ["".join(rng.choices(letters, k=rng.randrange(30))) for _ in range(60)]
-    wrong = refused = 0
+    letters = "aabbkK\u212a1 2 \n\r\t\u00e9\u0301\u65e5Ab.,_\u00a0\U0001f642"
+    texts = ["".join(rng.choices(letters, k=rng.randrange(1, 30))) for _ in range(60)]
+    wrong = refused = given_up = 0
     for _ in range(count):
         pattern = random_pattern(rng)
         ours = run_cli("regex", pattern, texts)
         if ours is None:
             refused += 1
             continue
-        step = pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated")
-        for text, matches in zip(texts, ours, strict=True):
+        try:
+            theirs = [library_cuts(pattern, text) for text in texts]
+        except BaseException as error:  # a panic is no Exception
+            assert "retry-limit-in-match" in str(error), error
+            given_up += 1
+            continue
+        for text, matches, expected in zip(texts, ours, theirs, strict=True):
             cuts = {0, len(text.encode())} | set(matches)
-            expected, at = {0}, 0
-            for piece, _ in step.pre_tokenize_str(text):
-                at += len(piece.encode())
-                expected.add(at)
-            if text and cuts != expected:
+            if cuts != expected:
                 wrong += 1
                 print(f"  differs: {pattern!r} on {text!r}: {sorted(cuts)}, {sorted(expected)}")
                 break
-    print(f"{count} patterns, {refused} refused, {wrong} differ")
+    print(f"{count} patterns: {refused} refused, {given_up} too slow for the library, {wrong} differ")
     return wrong
 
 
@@ -263,9 +278,11 @@ def write() -> None:
     for family in FAMILIES:
         if not family.is_fixture:
             continue
-        document = train(family, [SAMPLE * 2, *sources()])
-        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        fixture(family).write_text(text + "\n")
+        if not fixture(family).exists():  # these sources change, so training again would too
+            document = train(family, [SAMPLE * 2, *sources()])
+            text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+            fixture(family).write_text(text + "\n")
+        document = load(family)
         rows[family.name] = {"gguf": family.gguf, "hashes": goldens(document)}
     (OUT / "tokenizers" / "goldens.json").write_text(json.dumps(rows, indent=0) + "\n")
 

@@ -16,7 +16,9 @@ from pathlib import Path
 from tokenizers import Regex, pre_tokenizers
 
 OUT = Path(__file__).parents[2] / "native" / "unicode_tables.inc"
-CATEGORIES = "Cn Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co"
+CATEGORIES = (
+    "Cn Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co"
+)
 LIMIT = 0x110000
 CHUNK = 4096
 POINTS = [c for c in range(LIMIT) if not 0xD800 <= c < 0xE000]  # a surrogate is no character
@@ -78,7 +80,8 @@ def main() -> None:
             starts.append(f"0x{c << 5 | now:X}")
         last = now
 
-    text = "// Written by test/native/make_unicode.py from Hugging Face tokenizers. Do not edit.\n\n"
+    text = "// Written by test/native/make_unicode.py from Hugging Face tokenizers. Do not edit.\n"
+    text += "\n"
     text += "constexpr std::string_view kCategoryNames[] = {\n"
     text += rows(f'"{name}"' for name in names) + "\n};\n\n"
     text += "// Where a run of one category starts: the code point << 5 | the category's index.\n"

@@ -17,9 +17,10 @@ RANGES = [
 FRAGMENTS = [
     " ", "  ", "   ", "        ", "\n", "\r\n", "\n\n", "\t", "\t\t", " \n ", "'s", "'LL", "'Re",
     "'\u017f", "'", "don't", "return", " return", "value", " value", "items", "def check(",
-    "self.items", "):\n    ", "();\r\n", " => {", "!==", "//", "/*", "*/", "_", "__", "12", "1234567",
-    "3.14", "0x1F", "camelCase", "HTTPServer", "caf\u00e9", "cafe\u0301", "na\u00efve",
-    "\u65e5\u672c\u8a9e", "\uac00\ub098", "\u05e9\u05dc\u05d5\u05dd", "\u0645\u0631\u062d\u0628\u0627",
+    "self.items", "):\n    ", "();\r\n", " => {", "!==", "//", "/*", "*/", "_", "__", "12",
+    "1234567", "3.14", "0x1F", "camelCase", "HTTPServer", "caf\u00e9", "cafe\u0301", "na\u00efve",
+    "\u65e5\u672c\u8a9e", "\uac00\ub098", "\u05e9\u05dc\u05d5\u05dd",
+    "\u0645\u0631\u062d\u0628\u0627",
     "\u0928\u092e\u0938\u094d\u0924\u0947", "\U0001f642",
     "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f44d\U0001f3fd", "\u00b2\u00bd\u216b",
     "\ufffd", "\u2581", "\u2581value", "<|endoftext|>", "<|fim_prefix|>", "<unk>", "<s>", "<0x0A>",
