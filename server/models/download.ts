@@ -239,10 +239,12 @@ async function attempt(job: Job, target: Target, part: PartFile): Promise<Passin
 
 async function receive(job: Job, target: Target, part: PartFile): Promise<void> {
   const { file, path, url } = target;
+  if (!part.continues) await onDisk(path, () => part.restart());
   const { etag, lastModified } = part.identity;
+  const validator = etag ?? lastModified;
   const headers: Record<string, string> = {};
   if (part.size > 0) headers.range = `bytes=${part.size}-`;
-  if (part.size > 0 && (etag ?? lastModified)) headers["if-range"] = (etag ?? lastModified)!;
+  if (part.size > 0 && validator !== null) headers["if-range"] = validator;
   const reply = await follow(job, "GET", url, headers);
   try {
     const total = await accept(job, target, part, reply);

@@ -46,7 +46,7 @@ export class PartFile {
       const continues =
         identity !== null &&
         (sha256 === null || identity.sha256 === null || identity.sha256 === sha256) &&
-        (identity.etag ?? identity.lastModified ?? identity.sha256 ?? sha256) !== null;
+        identifies(identity);
       if (!continues) await part.restart();
       else {
         part.identity = identity;
@@ -71,6 +71,11 @@ export class PartFile {
   async identify(identity: Identity): Promise<void> {
     this.identity = identity;
     await writeFile(`${this.path}.part.json`, JSON.stringify(identity));
+  }
+
+  /** Whether the rest can be asked for, so that a rest of something else would be noticed. */
+  get continues(): boolean {
+    return this.size > 0 && identifies(this.identity);
   }
 
   /** Forgets every byte: the rest of the file they began can't be had. */
@@ -122,6 +127,10 @@ export class PartFile {
   async close(): Promise<void> {
     await this.file.close().catch(() => {}); // closed already
   }
+}
+
+function identifies({ etag, lastModified, sha256 }: Identity): boolean {
+  return (etag ?? lastModified ?? sha256) !== null;
 }
 
 async function readIdentity(path: string): Promise<Identity | null> {

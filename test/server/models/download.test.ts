@@ -21,6 +21,7 @@ import {
   changes,
   changesWithoutSaying,
   endsAfter,
+  endsPartAfter,
   type Fault,
   FileServer,
   ignoresRange,
@@ -164,6 +165,17 @@ suite("download", () => {
     }));
   test("notices a file that ends early", async () => {
     await check([endsAfter(1000), endsAfter(1000), endsAfter(1000)], { code: "MODEL_CORRUPT" });
+  });
+  test("goes on where a part of the rest ends early", () =>
+    check([breaksAfter(100_000), endsPartAfter(50_000)], { asked: ["all", "100000-", "150000-"] }));
+  test("starts again where nothing says that the file is the same", async () => {
+    server.saysEtag = false;
+    const file = { sha256: null };
+    await check([breaksAfter(100_000)], { asked: ["all", "all"], file });
+  });
+  test("goes on without an ETag where the SHA-256 will tell", async () => {
+    server.saysEtag = false;
+    await check([breaksAfter(100_000)], { asked: ["all", "100000-"] });
   });
   test("starts again when the server knows no such part", () =>
     check([breaksAfter(100_000), answers(416, { "content-range": "bytes */5" })], {

@@ -18,6 +18,8 @@ export class FileServer {
   /** The next GETs meet these, one each; then all is well. */
   faults: Fault[] = [];
   version = 1;
+  /** Without: nothing says that a file is the one it was. */
+  saysEtag = true;
   /** Where the download under test keeps what came. */
   part = "";
 
@@ -69,7 +71,7 @@ export class FileServer {
       return;
     }
     response.writeHead(start > 0 ? 206 : 200, {
-      etag: this.etag,
+      ...(this.saysEtag && { etag: this.etag }),
       "content-length": total - start,
       ...(start > 0 && { "content-range": `bytes ${start}-${total - 1}/${total}` }),
     });
@@ -117,6 +119,17 @@ export const endsAfter =
   (server, _, response) => {
     response.writeHead(200, { etag: server.etag });
     response.end(server.content.subarray(0, bytes));
+  };
+
+/** Sends `bytes` of the part that is asked for and ends well, without a length of its own. */
+export const endsPartAfter =
+  (bytes: number): Fault =>
+  (server, request, response) => {
+    const start = server.startOf(request);
+    const { length } = server.content;
+    const range = `bytes ${start}-${length - 1}/${length}`;
+    response.writeHead(206, { etag: server.etag, "content-range": range });
+    response.end(server.content.subarray(start, start + bytes));
   };
 
 export const answers =
