@@ -58,7 +58,7 @@ export function describe(
       };
     }
     case "ready": {
-      const what = `${status.model} on ${status.device}`;
+      const what = [`${status.model} on ${status.device}`, ...status.says].join("\n\n");
       if (off !== null) {
         return {
           text: "$(circle-slash) Ringside",

@@ -153,7 +153,7 @@ export class Engine {
   encode(text: string, atStart?: boolean): Uint32Array;
   /** The text of `tokens`, special tokens left out; incomplete UTF-8 becomes U+FFFD. */
   decode(tokens: Uint32Array): string;
-  /** `onText` hears the text as it grows, in whole characters, on the caller's thread. */
+  /** `onText` hears what the text has grown by, in whole characters, on the caller's thread. */
   generate(request: GenerateRequest, onText?: (text: string) => void): Generation;
   /**
    * Natural log probability of each token after the first given those before it, read afresh (the sequence is cleared).

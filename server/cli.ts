@@ -4,26 +4,36 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { CompletionCache } from "./cache";
-import { type Completion, complete } from "./completion";
+import { chatPrompt } from "./chat";
+import { type Completion, complete, contextFor } from "./completion";
 import { Context } from "./context";
 import { Debounce } from "./debounce";
 import { ModelEngine } from "./engine";
 import { coded, RingsideError } from "./errors";
+import { inspection } from "./inspect";
 import { languageIdOfPath } from "./languages";
 import { modelsOptions, modelsUsage, processTerminal, runModels } from "./models/cli";
 import { modelsDirectoryIn, resolveModel } from "./models/source";
+import { selfTest } from "./selftest";
 import { defaultSettings } from "./settings";
 import { SyntaxTrees } from "./trees";
 
 const usage = `Usage:
   ringside complete FILE:LINE:COLUMN   the completion there, and what it cost (LINE and COLUMN from 1)
   ringside bench                       tokens a second of reading and of decoding
+  ringside inspect [FILE]              what a model is: family, size, memory, what it can be asked
+  ringside test [FILE]                 how fast a model is here, and what that makes of the settings
+  ringside chat TEXT                   the answer of a model that follows instructions
 ${modelsUsage}
 
 Options:
   --model MODEL      the model to run, a path or an ID of \`ringside models\`; default: the bundled one
   --threads N        default: one for each physical core
   --backend NAME     auto, reference, avx2, avx512 or neon
+  --context N        tokens of context; default: what the editor uses
+  --memory MB        what the model may take; default: no limit
+  --coverage SHARE   of a token's experts' weight, enough is run; default: 1
+  --active SHARE     of the parameters, at most so many run for a token; default: 1
   --json             one JSON object as the last line
 ${modelsOptions}`;
 
@@ -33,6 +43,10 @@ interface Options {
   readonly model: string;
   readonly threads: number;
   readonly backend: "auto" | "reference" | "avx2" | "avx512" | "neon";
+  readonly contextTokens: number;
+  readonly memoryBytes: number;
+  readonly expertCoverage: number;
+  readonly activeShare: number;
   readonly json: boolean;
 }
 
@@ -49,20 +63,32 @@ async function main(): Promise<void> {
       model: { type: "string" },
       threads: { type: "string", default: "0" },
       backend: { type: "string", default: "auto" },
+      context: { type: "string", default: String(contextFor(defaultSettings)) },
+      memory: { type: "string", default: "0" },
+      coverage: { type: "string", default: "1" },
+      active: { type: "string", default: "1" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
   const [command, ...rest] = positionals;
+  const takesModel = (command === "inspect" || command === "test") && rest.length === 1;
   const options: Options = {
-    model: modelAt(values.model),
+    model: modelAt(takesModel ? rest[0] : values.model),
     threads: wholeNumber("--threads", values.threads),
     backend: backendNamed(values.backend),
+    contextTokens: wholeNumber("--context", values.context),
+    memoryBytes: wholeNumber("--memory", values.memory) * 1e6,
+    expertCoverage: share("--coverage", values.coverage),
+    activeShare: share("--active", values.active),
     json: values.json,
   };
   if (values.help) console.log(usage);
   else if (command === "complete" && rest.length === 1) await completeAt(rest[0]!, options);
   else if (command === "bench" && rest.length === 0) await bench(options);
+  else if (command === "inspect" && rest.length <= 1) await inspect(options);
+  else if (command === "test" && rest.length <= 1) await test(options);
+  else if (command === "chat" && rest.length === 1) await chat(rest[0]!, options);
   else throw new RingsideError("BAD_REQUEST", usage);
 }
 
@@ -76,6 +102,12 @@ function modelAt(given: string | undefined): string {
 function wholeNumber(name: string, text: string): number {
   if (/^\d+$/.test(text)) return Number(text);
   throw new RingsideError("BAD_REQUEST", `${name} must be a whole number, not "${text}".`);
+}
+
+function share(name: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value > 0 && value <= 1) return value;
+  throw new RingsideError("BAD_REQUEST", `${name} must be above 0 and at most 1, not "${text}".`);
 }
 
 function backendNamed(name: string): Options["backend"] {
@@ -127,6 +159,7 @@ async function completeAt(argument: string, options: Options): Promise<void> {
     context: new Context(),
     trees: new SyntaxTrees(),
     debounce: new Debounce(),
+    tuning: null,
   };
   const document = { uri: path, languageId: languageIdOfPath(path), version: 1, text };
   const request = { document, offset, others: [], invoked: true };
@@ -168,10 +201,9 @@ const BENCH_RUNS = 5;
 async function bench(options: Options): Promise<void> {
   const { model, ...load } = options;
   const engine = await ModelEngine.load(model, load);
-  const { fileSep } = engine.vocabulary;
   const code = readFileSync(__filename, "utf8").slice(0, 40_000); // any code will do: this program
-  const encoded = engine.vocabulary.encode(code);
-  const tokens = Uint32Array.from([fileSep, ...Array.from(encoded).slice(0, BENCH_READ - 1)]);
+  const room = Math.min(BENCH_READ, engine.info.contextTokens - BENCH_DECODE);
+  const tokens = engine.encode(code, true).slice(0, room);
   const prompt = { tokens, featuresFrom: tokens.length };
   const never = { features: [], singleLine: false, until: () => null };
   const signal = new AbortController().signal;
@@ -192,6 +224,62 @@ async function bench(options: Options): Promise<void> {
   console.log(`decode   ${decodeTokensPerSecond} tokens/s (up to ${BENCH_DECODE} tokens)`);
   const speeds = { readTokensPerSecond, decodeTokensPerSecond };
   if (options.json) console.log(JSON.stringify({ model: name, backend, threads, ...speeds }));
+  engine.close();
+}
+
+async function inspect({ model, json, ...load }: Options): Promise<void> {
+  const engine = await ModelEngine.load(model, load);
+  const { info, vocabulary } = engine;
+  for (const [name, text] of inspection(info, vocabulary.fim)) {
+    console.log(`${name.padEnd(12)}${text}`);
+  }
+  const { specialTokens, prompting, syntaxFeatures, ...rest } = info;
+  const chat = prompting.chatTemplate !== "";
+  if (json) console.log(JSON.stringify({ ...rest, fim: vocabulary.fim, chat }));
+  engine.close();
+}
+
+async function test({ model, json, ...load }: Options): Promise<void> {
+  const engine = await ModelEngine.load(model, load);
+  const result = await selfTest(engine, defaultSettings, new AbortController().signal);
+  const { speeds, tuning, says } = result;
+  console.log(`read     ${Math.round(speeds.read)} tokens/s`);
+  console.log(`decode   ${Math.round(speeds.decode)} tokens/s`);
+  console.log(`context  ${tuning.contextTokens} tokens, a completion ${tuning.maxTokens} at most`);
+  console.log(says.join("\n"));
+  if (json) console.log(JSON.stringify(result));
+  engine.close();
+}
+
+const LONGEST_ANSWER = 1024; // tokens
+
+async function chat(text: string, { model, json, ...load }: Options): Promise<void> {
+  const engine = await ModelEngine.load(model, load);
+  const { info } = engine;
+  const messages = [{ role: "user", content: text }] as const;
+  const tokens = await chatPrompt(info, messages, (part, atStart) => engine.encode(part, atStart));
+  const maxTokens = Math.min(LONGEST_ANSWER, info.contextTokens - tokens.length);
+  if (maxTokens < 1) {
+    const sizes = `${tokens.length} tokens, and the context holds ${info.contextTokens}`;
+    throw new RingsideError("BAD_REQUEST", `The text is ${sizes}. Shorten it, or set --context.`);
+  }
+  let shown = 0; // characters
+  const generated = await engine.generate(
+    { tokens, featuresFrom: tokens.length },
+    {
+      maxTokens,
+      features: [],
+      singleLine: false,
+      ends: info.prompting.ends,
+      until: (whole) => {
+        if (!json) process.stdout.write(whole.slice(shown));
+        shown = whole.length;
+        return null;
+      },
+    },
+    new AbortController().signal,
+  );
+  console.log(json ? JSON.stringify(generated) : "");
   engine.close();
 }
 

@@ -10,6 +10,7 @@ import { buildPrompt, type Cursor } from "./prompt";
 import type { Settings } from "./protocol";
 import { cursorSyntax, isWholeStatement } from "./syntax";
 import type { SyntaxTrees } from "./trees";
+import type { Tuning } from "./tuning";
 
 export interface Services {
   readonly settings: Settings;
@@ -18,6 +19,8 @@ export interface Services {
   readonly context: Context;
   readonly trees: SyntaxTrees;
   readonly debounce: Debounce;
+  /** What the model's self-test allows; null: as the settings say. */
+  readonly tuning: Tuning | null;
 }
 
 export interface Request {
@@ -45,10 +48,11 @@ export interface Completion {
 
 const silent: Completion = { text: "", source: "silent" };
 const RESERVE = 8; // tokens of the context that neither prompt nor completion takes
+const MIN_CONTEXT = 4096; // tokens; an instruction with its code wants about as many
 
 /** The completion at the request's cursor, its text "" for none. Rejects with AbortError once `signal` fires. */
 export async function complete(
-  { settings, engine, cache, context, trees, debounce }: Services,
+  { settings, engine, cache, context, trees, debounce, tuning }: Services,
   { document, offset, others, invoked }: Request,
   signal: AbortSignal,
 ): Promise<Completion> {
@@ -61,10 +65,7 @@ export async function complete(
   if (!invoked) await delay(debounce.waitMs(settings.debounceMs), undefined, { signal });
   const start = performance.now();
   const snippets = context.gather(document, offset, others);
-  const budget = Math.min(
-    settings.contextTokens,
-    engine.info.contextTokens - settings.maxTokens - RESERVE,
-  );
+  const { maxTokens, ...budget } = limits(settings, tuning, engine.info.contextTokens);
   const prompt = buildPrompt(cursor, snippets, budget, engine.vocabulary);
   const { text: all, languageId } = document;
   const { features } = cursorSyntax(
@@ -79,7 +80,7 @@ export async function complete(
   const generated = await engine.generate(
     prompt,
     {
-      maxTokens: settings.maxTokens,
+      maxTokens,
       features,
       singleLine: wantsSingleLine(cursor),
       until: (text) => wholePart(text, cursor, whole),
@@ -101,6 +102,27 @@ export async function complete(
     readMs,
     decodeMs,
   };
+}
+
+/** What the settings ask for, as far as the self-test and the model's context allow. */
+export function limits(
+  settings: Pick<Settings, "contextTokens" | "maxTokens">,
+  tuning: Tuning | null,
+  modelContext: number,
+): { tokens: number; maxTokens: number; rereadTokens?: number } {
+  const maxTokens = Math.min(settings.maxTokens, tuning?.maxTokens ?? Infinity);
+  const room = Math.max(1, modelContext - maxTokens - RESERVE);
+  const tokens = Math.min(settings.contextTokens, tuning?.contextTokens ?? Infinity, room);
+  const rereadTokens = tuning?.rereadTokens ?? null;
+  return { tokens, maxTokens, ...(rereadTokens === null ? {} : { rereadTokens }) };
+}
+
+/** The most context that the settings can ask the model for. */
+export function contextFor({
+  contextTokens,
+  maxTokens,
+}: Pick<Settings, "contextTokens" | "maxTokens">): number {
+  return Math.max(MIN_CONTEXT, contextTokens + maxTokens + RESERVE);
 }
 
 /** The cursor at `offset`. Line breaks are read as \n, as the model has learnt them. */

@@ -10,6 +10,11 @@ const FIRST_GUESS_MS = 60; // until the model has answered once
 export class Debounce {
   private modelMs = FIRST_GUESS_MS;
 
+  /** A model call will take about this long: until the first is measured. */
+  expect(ms: number): void {
+    this.modelMs = ms;
+  }
+
   /** A model call took this long, the wait left out. */
   measured(ms: number): void {
     if (Number.isFinite(ms) && ms >= 0) this.modelMs += SMOOTHING * (ms - this.modelMs);

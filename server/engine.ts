@@ -1,20 +1,10 @@
-// Owns the native engine: a model folder loaded, text to tokens, and one generation at a time under
-// an AbortSignal.
+// Owns the native engine: a model loaded, text to tokens, and one generation at a time under an
+// AbortSignal.
 
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type * as Native from "../native";
-import { RingsideError } from "./errors";
+import { fimOf } from "./fim";
 import type { Prompt, Vocabulary } from "./prompt";
 import { syntaxFeatureNames } from "./syntax";
-
-/** The specials that the prompt is made of; a model without them can't fill in the middle. */
-const specials = {
-  fileSep: "<|file_sep|>",
-  fimPrefix: "<|fim_prefix|>",
-  fimSuffix: "<|fim_suffix|>",
-  fimMiddle: "<|fim_middle|>",
-} as const;
 
 export interface GenerateOptions {
   readonly maxTokens: number;
@@ -22,74 +12,80 @@ export interface GenerateOptions {
   readonly singleLine: boolean;
   /** Heard with the whole text each time it has grown; what it returns ends the generation. */
   readonly until: (text: string) => string | null;
+  /** The tokens that end the text; not given: every special token. */
+  readonly ends?: Uint32Array;
 }
 
 const CACHED_LINES = 8192; // a 20,000-line file's window holds about 250
+const CACHED_TEXTS = 16; // suffixes and snippets, which stay while the prefix grows
+const MIN_CACHED_TEXT = 64; // characters; less is encoded as fast as it is looked up
+
+/** A map that forgets what was stored first once it is full. */
+class Kept<Value> {
+  private readonly entries = new Map<string, Value>();
+
+  constructor(private readonly capacity: number) {}
+
+  get(key: string, make: () => Value): Value {
+    const known = this.entries.get(key);
+    if (known !== undefined) return known;
+    const made = make();
+    this.entries.set(key, made);
+    if (this.entries.size > this.capacity) this.entries.delete(this.entries.keys().next().value!);
+    return made;
+  }
+}
 
 export class ModelEngine {
-  private readonly lines = new Map<string, Uint32Array>(); // the oldest first
+  private readonly counts = new Kept<number>(CACHED_LINES);
+  private readonly texts = new Kept<Uint32Array>(CACHED_TEXTS);
   readonly vocabulary: Vocabulary;
   /** Whether the model's syntax gate knows the server's features; if not, it goes without them. */
   readonly takesFeatures: boolean;
 
   private constructor(private readonly engine: Native.Engine) {
-    const id = (text: string) => {
-      const token = engine.info.specialTokens[text];
-      if (token !== undefined) return token;
-      throw new RingsideError(
-        "MODEL_UNSUPPORTED",
-        `The model ${engine.info.name} has no token ${text}, so it can't complete in the middle ` +
-          `of a file. Set "ringside.model" to a model that can, or to null for the bundled one.`,
-      );
-    };
-    const { syntaxFeatures } = engine.info;
+    const { syntaxFeatures, prompting, family, specialTokens } = engine.info;
     this.takesFeatures =
       syntaxFeatures.length === syntaxFeatureNames.length &&
       syntaxFeatureNames.every((name, index) => name === syntaxFeatures[index]);
     this.vocabulary = {
-      encode: (text) => this.encode(text),
-      fileSep: id(specials.fileSep),
-      fimPrefix: id(specials.fimPrefix),
-      fimSuffix: id(specials.fimSuffix),
-      fimMiddle: id(specials.fimMiddle),
+      encode: (text, atStart) =>
+        text.length < MIN_CACHED_TEXT
+          ? this.encode(text, atStart)
+          : this.texts.get(`${atStart}${text}`, () => this.encode(text, atStart)),
+      count: (line) => this.counts.get(line, () => this.encode(line, false).length),
+      bos: prompting.bos,
+      fim: fimOf({ family, specialTokens, named: prompting }),
     };
   }
 
-  /** Rejects with a coded error if there is no model at `folder` or the engine can't run it. */
+  /** Rejects with a coded error if there is no model at `path` or the engine can't run it. */
   static async load(
-    folder: string,
+    path: string,
     options: Native.LoadOptions = {},
     onProgress: (share: number) => void = () => {},
   ): Promise<ModelEngine> {
-    if (!existsSync(join(folder, "config.json"))) {
-      throw new RingsideError(
-        "MODEL_NOT_FOUND",
-        `No config.json in ${folder}. Set "ringside.model" to a model's folder, or to null for ` +
-          `the bundled model.`,
-      );
-    }
     const native: typeof Native = require("../native/index.js");
-    return new ModelEngine(await native.Engine.load(folder, options, onProgress));
+    return new ModelEngine(await native.Engine.load(path, options, onProgress));
   }
 
   get info(): Native.ModelInfo {
     return this.engine.info;
   }
 
-  /** Token ids of one line; lines repeat from keystroke to keystroke, so they are kept. */
-  private encode(line: string): Uint32Array {
-    const known = this.lines.get(line);
-    if (known !== undefined) return known;
-    const tokens = this.engine.encode(line);
-    this.lines.set(line, tokens);
-    if (this.lines.size > CACHED_LINES) this.lines.delete(this.lines.keys().next().value!);
-    return tokens;
+  /** Token ids of `text`, none of them special. */
+  encode(text: string, atStart: boolean): Uint32Array {
+    const { normalization } = this.engine.info;
+    return this.engine.encode(
+      normalization === null ? text : text.normalize(normalization),
+      atStart,
+    );
   }
 
   /** Rejects with AbortError once `signal` fires; the engine hears of it within a token. */
   async generate(
     { tokens, featuresFrom }: Prompt,
-    { maxTokens, features, singleLine, until }: GenerateOptions,
+    { maxTokens, features, singleLine, until, ends }: GenerateOptions,
     signal: AbortSignal,
   ): Promise<Native.Generated> {
     signal.throwIfAborted();
@@ -100,10 +96,13 @@ export class ModelEngine {
       features: Uint32Array.from(this.takesFeatures ? features : []),
       maxTokens,
       singleLine,
+      ...(ends === undefined ? {} : { ends }),
     };
-    const generation = this.engine.generate(request, (text) => {
+    let whole = "";
+    const generation = this.engine.generate(request, (grown) => {
       if (kept !== null) return;
-      kept = until(text);
+      whole += grown;
+      kept = until(whole);
       if (kept !== null) generation.cancel();
     });
     const cancel = () => generation.cancel();

@@ -18,13 +18,25 @@ export interface Settings {
   /** How much of the code around the cursor the model is shown. */
   readonly contextTokens: number;
   readonly maxTokens: number;
+  /** Megabytes that the model may take; null: three quarters of the machine's. */
+  readonly memoryMB: number | null;
+  /** A token's experts run until this share of its router's weight is covered; 1: all of them. */
+  readonly expertCoverage: number;
+  /** At most this share of the parameters runs for a token; 1: no limit. */
+  readonly activeShare: number;
   /** null: adapts to how fast the model answers here. */
   readonly debounceMs: number | null;
 }
 
 export type Status =
   | { readonly kind: "loading"; readonly model: string; readonly share: number }
-  | { readonly kind: "ready"; readonly model: string; readonly device: string }
+  | {
+      readonly kind: "ready";
+      readonly model: string;
+      readonly device: string;
+      /** What its self-test says: how fast it is here, and what it can't do. */
+      readonly says: readonly string[];
+    }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
 
 export type ErrorCode =

@@ -1,21 +1,39 @@
 // What one server keeps between requests: the loaded engine, the cache, what has been learnt of time.
 
+import os from "node:os";
 import { basename } from "node:path";
 import { CompletionCache } from "./cache";
-import type { Completion } from "./completion";
+import { type Completion, contextFor } from "./completion";
 import { Context } from "./context";
 import { Debounce } from "./debounce";
 import { ModelEngine } from "./engine";
-import { coded } from "./errors";
+import { coded, isAbort } from "./errors";
+import { modelsDirectoryIn, resolveModel } from "./models/source";
+import { quickerThan } from "./models/suggest";
 import type { Settings, Status } from "./protocol";
+import { selfTest } from "./selftest";
 import { SyntaxTrees } from "./trees";
+import type { Tuning } from "./tuning";
 
 export interface Listener {
   status(status: Status): void;
   log(message: string): void;
 }
 
-type LoadKey = Pick<Settings, "model" | "device" | "threads">;
+type LoadKey = Pick<
+  Settings,
+  | "model"
+  | "modelsDirectory"
+  | "device"
+  | "threads"
+  | "contextTokens"
+  | "maxTokens"
+  | "memoryMB"
+  | "expertCoverage"
+  | "activeShare"
+>;
+
+const MEMORY_SHARE = 0.75; // of the machine's, where the settings name no limit
 
 export class Session {
   readonly cache = new CompletionCache();
@@ -24,8 +42,11 @@ export class Session {
   readonly debounce = new Debounce();
   /** null until a model is loaded, and when none could be. */
   engine: ModelEngine | null = null;
+  tuning: Tuning | null = null;
+  private says: readonly string[] = [];
   private loadedFor: string | null = null;
   private loading: Promise<void> = Promise.resolve();
+  private testing = new AbortController();
   private showsFailure = false;
 
   constructor(
@@ -34,33 +55,67 @@ export class Session {
   ) {}
 
   /** Loads what the settings ask for, unless it is loaded already. Never rejects: the status tells. */
-  load({ model, device, threads }: LoadKey): Promise<void> {
-    this.loading = this.loading.then(() => this.reload({ model, device, threads }));
+  load(settings: LoadKey): Promise<void> {
+    this.testing.abort(); // a model that is no longer wanted
+    this.loading = this.loading.then(() => this.reload(settings));
     return this.loading;
   }
 
-  private async reload({ model, device, threads }: LoadKey): Promise<void> {
-    const key = JSON.stringify([model, device, threads]);
+  private async reload(settings: LoadKey): Promise<void> {
+    const { model, modelsDirectory, threads, memoryMB, expertCoverage, activeShare } = settings;
+    const contextTokens = contextFor(settings);
+    const memoryBytes = Math.round(
+      memoryMB === null ? os.totalmem() * MEMORY_SHARE : memoryMB * 1e6,
+    );
+    const options = { threads, contextTokens, memoryBytes, expertCoverage, activeShare };
+    const key = JSON.stringify([model, modelsDirectory, settings.device, options]);
     if (this.loadedFor === key) return;
     this.loadedFor = key;
     this.close();
-    const folder = model ?? this.bundledModel;
-    const name = basename(folder);
+    const name = model === null ? basename(this.bundledModel) : basename(model);
     this.listener.status({ kind: "loading", model: name, share: 0 });
     const start = performance.now();
     try {
-      const engine = await ModelEngine.load(folder, { threads }, (share) =>
+      const places = {
+        bundled: this.bundledModel,
+        modelsDirectory: modelsDirectoryIn(modelsDirectory),
+      };
+      const source = resolveModel(model, places);
+      const engine = await ModelEngine.load(source.path, options, (share) =>
         this.listener.status({ kind: "loading", model: name, share }),
       );
-      if (!engine.takesFeatures) {
-        this.listener.log(`${name} was made with other syntax features; its gate goes without.`);
-      }
-      this.engine = engine;
       const ms = Math.round(performance.now() - start);
       this.listener.log(`Loaded ${engine.info.name} in ${ms} ms: ${describe(engine)}.`);
+      this.listener.log(engine.info.memory.explanation);
+      if (!engine.takesFeatures && engine.info.syntaxFeatures.length > 0) {
+        this.listener.log(`${name} was made with other syntax features; its gate goes without.`);
+      }
+      if (source.kind !== "bundled") await this.test(engine, settings);
+      this.engine = engine;
       this.ready();
     } catch (error) {
-      this.failed(error);
+      if (isAbort(error)) this.loadedFor = null;
+      else this.failed(error);
+    }
+  }
+
+  /** Two seconds in which the model shows what it can do here. Rejects if another one is chosen. */
+  private async test(engine: ModelEngine, settings: LoadKey): Promise<void> {
+    this.testing = new AbortController();
+    try {
+      const { speeds, tuning, says } = await selfTest(engine, settings, this.testing.signal);
+      this.tuning = tuning;
+      this.debounce.expect(tuning.keystrokeMs);
+      this.says = tuning.verdict === "slow" ? [...says, tryInstead(engine, tuning)] : says;
+      const [read, decode] = [Math.round(speeds.read), Math.round(speeds.decode)];
+      this.listener.log(
+        `Self-test: reads ${read} and writes ${decode} tokens/s, so the context is ` +
+          `${tuning.contextTokens} tokens and a completion ${tuning.maxTokens} at most. ` +
+          this.says.join(" "),
+      );
+    } catch (error) {
+      engine.close();
+      throw error;
     }
   }
 
@@ -69,7 +124,7 @@ export class Session {
     this.showsFailure = false;
     const { name, backend, threads } = this.engine.info;
     const device = `CPU (${backend}, ${threads} ${threads === 1 ? "thread" : "threads"})`;
-    this.listener.status({ kind: "ready", model: name, device });
+    this.listener.status({ kind: "ready", model: name, device, says: this.says });
   }
 
   /** Something went wrong: the status says so, and the log has it whole. */
@@ -97,8 +152,15 @@ export class Session {
   close(): void {
     this.engine?.close();
     this.engine = null;
+    this.tuning = null;
+    this.says = [];
     this.cache.clear();
   }
+}
+
+function tryInstead({ info }: ModelEngine, { keystrokeMs }: Tuning): string {
+  const ids = quickerThan(keystrokeMs, info.activeParameters);
+  return `Try ${ids.join(" or ")}.`;
 }
 
 function describe({ info }: ModelEngine): string {

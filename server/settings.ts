@@ -24,6 +24,12 @@ function isCount(key: keyof Settings, value: unknown): boolean {
   return Number.isInteger(value) && Number(value) >= minimum && Number(value) <= maximum;
 }
 
+/** Whether `value` is a number that package.json allows for the setting. */
+function isInRange(key: keyof Settings, value: unknown): boolean {
+  const { minimum = 0, maximum = Number.MAX_VALUE } = properties[`ringside.${key}`]!;
+  return typeof value === "number" && value >= minimum && value <= maximum;
+}
+
 function isTextOrNull(value: unknown): boolean {
   return value === null || (typeof value === "string" && value !== "");
 }
@@ -40,6 +46,9 @@ const accepts: { readonly [Key in keyof Settings]: (value: unknown) => boolean }
   threads: (value) => isCount("threads", value),
   contextTokens: (value) => isCount("contextTokens", value),
   maxTokens: (value) => isCount("maxTokens", value),
+  memoryMB: (value) => value === null || isCount("memoryMB", value),
+  expertCoverage: (value) => isInRange("expertCoverage", value),
+  activeShare: (value) => isInRange("activeShare", value),
   debounceMs: (value) => value === null || isCount("debounceMs", value),
 };
 

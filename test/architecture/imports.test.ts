@@ -78,8 +78,8 @@ const rules: readonly Rule[] = [
   },
   {
     says: "prompt, finish and cache import only each other",
-    over: /^server\/(prompt|finish|cache)\.ts$/,
-    forbids: /^(?!\.\/(prompt|finish|cache|protocol)$)/,
+    over: /^server\/(prompt|window|fim|tuning|finish|cache)\.ts$/,
+    forbids: /^(?!\.\/(prompt|window|fim|finish|cache|protocol)$)/,
   },
   { says: "debounce imports nothing", over: /^server\/debounce\.ts$/, forbids: /./ },
   {

@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   const start = performance.now();
   for (const { prompt: prefix, suffix, canonical_solution: wanted } of problems) {
     const cursor = { prefix, suffix, path: "src/solution.py", languageId: "python" };
-    const prompt = buildPrompt(cursor, [], 2048, engine.vocabulary);
+    const prompt = buildPrompt(cursor, [], { tokens: 2048 }, engine.vocabulary);
     const { features } = syntaxAt("python", prefix + suffix, prefix.length);
     const generated = await engine.generate(
       prompt,

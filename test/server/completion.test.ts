@@ -27,6 +27,7 @@ function servicesThatWrite(text: string, settings = {}) {
     context: new Context(),
     trees: new SyntaxTrees(),
     debounce: new Debounce(),
+    tuning: null,
   };
   return { services, prompts };
 }

@@ -1,0 +1,79 @@
+// Tries a model when it is chosen: can it fill in the middle, and how fast does it run here?
+
+import type { ModelEngine } from "./engine";
+import { type Speeds, type Tuning, tune, type Wishes } from "./tuning";
+
+export interface SelfTest {
+  readonly speeds: Speeds;
+  readonly tuning: Tuning;
+  /** Sentences for the log and the status: what the model can't do, and how fast it is. */
+  readonly says: readonly string[];
+}
+
+const READ_MS = 1000; // of the two seconds that a test takes at most
+const DECODE_MS = 1000;
+const FIRST = 16; // tokens of the first try; each is four times the one before
+const MOST = 2048;
+
+/** Takes about two seconds at most; what was read before is forgotten. Rejects once `signal` fires. */
+export async function selfTest(
+  engine: ModelEngine,
+  wishes: Omit<Wishes, "rereads">,
+  signal: AbortSignal,
+): Promise<SelfTest> {
+  const { fim } = engine.vocabulary;
+  const speeds = await measure(engine, signal);
+  const tuning = tune(speeds, { ...wishes, rereads: fim !== null && !fim.suffixFirst });
+  const says = [tuning.says];
+  if (fim === null) {
+    says.push(
+      `${engine.info.name} was not trained to fill in the middle: it completes by going on from ` +
+        "what stands before the cursor, and does not see what follows.",
+    );
+  }
+  return { speeds, tuning, says };
+}
+
+/** Tokens a second, of the longest try that fits the time. */
+async function measure(engine: ModelEngine, signal: AbortSignal): Promise<Speeds> {
+  const tokens = sampleTokens(engine);
+  const options = { features: [], singleLine: false, until: () => null, ends: NEVER };
+  let read = 0;
+  for (let count = FIRST; count <= Math.min(MOST, tokens.length); count *= 4) {
+    engine.reset();
+    const prompt = { tokens: tokens.slice(0, count), featuresFrom: count };
+    const { readTokens, readMs } = await engine.generate(
+      prompt,
+      { maxTokens: 0, ...options },
+      signal,
+    );
+    read = (readTokens / Math.max(readMs, 0.01)) * 1000;
+    if (readMs * 4 > READ_MS) break;
+  }
+  const start = performance.now();
+  const prompt = { tokens: tokens.slice(0, FIRST), featuresFrom: FIRST };
+  // The first tokens map the weights in: the speed is that of the tokens after them.
+  await engine.generate(prompt, { maxTokens: 2, ...options }, signal);
+  let decode = 0;
+  for (let maxTokens = 4; maxTokens <= 256; maxTokens *= 4) {
+    const { generatedTokens, decodeMs } = await engine.generate(
+      prompt,
+      { maxTokens, ...options },
+      signal,
+    );
+    // The first token's logits come with the reading: one step less than tokens.
+    decode = (Math.max(1, generatedTokens - 1) / Math.max(decodeMs, 0.01)) * 1000;
+    if (performance.now() - start + decodeMs * 4 > DECODE_MS) break;
+  }
+  engine.reset();
+  return { read, decode };
+}
+
+const NEVER = Uint32Array.of(0xffffff); // no vocabulary is that large: nothing ends the text
+
+/** Text as it stands in an editor, as many tokens of it as the model's context allows. */
+function sampleTokens(engine: ModelEngine): Uint32Array {
+  const line = "  const total = items.map((item) => item.price * item.count).reduce(add, 0);\n";
+  const tokens = engine.encode(line.repeat(MOST / 8), true);
+  return tokens.slice(0, Math.min(MOST, engine.info.contextTokens - 300));
+}

@@ -1,0 +1,71 @@
+// From how fast a model runs here to how it is used here, and what the user is told. Pure arithmetic.
+
+/** Tokens a second. */
+export interface Speeds {
+  readonly read: number;
+  readonly decode: number;
+}
+
+/** How the completion requests are sized for this model on this machine. */
+export interface Tuning {
+  /** From a typed key to the completion, as the prompt's layout and these speeds have it. */
+  readonly keystrokeMs: number;
+  readonly debounceMs: number;
+  readonly contextTokens: number;
+  readonly maxTokens: number;
+  /** The most of the suffix that is read again with each key; null: none is. */
+  readonly rereadTokens: number | null;
+  readonly verdict: "fast" | "usable" | "slow";
+  /** A sentence for the user. */
+  readonly says: string;
+}
+
+const LINE = 12; // tokens of a completed line: the median of HumanEval's lines is 9 to 14 by tokenizer
+const NEW = 2; // tokens that a key adds or changes
+const REREAD_MS = 60; // for a suffix behind the prefix, which each key makes the model read again
+const MIN_REREAD = 16; // tokens; less says nothing of what follows
+const FIRST_READ_MS = 4000; // for the whole context when the user comes to a file
+const LONGEST_MS = 1500; // of decoding; a completion that takes longer comes too late
+const MIN_CONTEXT = 256;
+const MIN_COMPLETION = 16;
+const FAST_MS = 250; // a pause between words
+const USABLE_MS = 1200; // a pause to think
+const DEBOUNCE_SHARE = 0.5;
+const MAX_DEBOUNCE_MS = 300;
+
+export interface Wishes {
+  readonly contextTokens: number;
+  readonly maxTokens: number;
+  /** Whether a suffix stands behind the prefix. */
+  readonly rereads: boolean;
+}
+
+const clamp = (value: number, low: number, high: number) =>
+  Math.max(Math.min(low, high), Math.min(high, value));
+
+/** The wishes, cut to what `speeds` allow. */
+export function tune(speeds: Speeds, wishes: Wishes): Tuning {
+  const perMs = { read: speeds.read / 1000, decode: speeds.decode / 1000 };
+  const rereadTokens = wishes.rereads
+    ? Math.round(clamp(REREAD_MS * perMs.read, MIN_REREAD, wishes.contextTokens / 4))
+    : null;
+  const readMs = (NEW + (rereadTokens ?? 0)) / perMs.read;
+  const keystrokeMs = Math.round(readMs + LINE / perMs.decode);
+  const verdict = keystrokeMs <= FAST_MS ? "fast" : keystrokeMs <= USABLE_MS ? "usable" : "slow";
+  return {
+    keystrokeMs,
+    debounceMs: Math.round(Math.min(MAX_DEBOUNCE_MS, keystrokeMs * DEBOUNCE_SHARE)),
+    contextTokens: Math.round(clamp(FIRST_READ_MS * perMs.read, MIN_CONTEXT, wishes.contextTokens)),
+    maxTokens: Math.round(clamp(LONGEST_MS * perMs.decode, MIN_COMPLETION, wishes.maxTokens)),
+    rereadTokens,
+    verdict,
+    says: sentence(verdict, keystrokeMs),
+  };
+}
+
+function sentence(verdict: Tuning["verdict"], keystrokeMs: number): string {
+  const time = keystrokeMs < 1000 ? `${keystrokeMs} ms` : `${(keystrokeMs / 1000).toFixed(1)} s`;
+  if (verdict === "fast") return `Completes in about ${time} here.`;
+  if (verdict === "usable") return `Completes in about ${time} here: in pauses, not between keys.`;
+  return `Too slow for this machine: a completion would take about ${time}.`;
+}

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { suite, test } from "node:test";
+import { ModelEngine } from "../../server/engine";
+
+const bundled = join(__dirname, "../../models/ringside-small");
+const never = new AbortController().signal;
+
+/** Generates behind `text` on the slow backend, so that the text arrives in many parts. */
+async function generate(text: string, until: (text: string) => string | null, ends?: Uint32Array) {
+  const engine = await ModelEngine.load(bundled, { backend: "reference", contextTokens: 512 });
+  const tokens = engine.encode(text, true);
+  const options = { maxTokens: 12, features: [], singleLine: false, until };
+  const prompt = { tokens, featuresFrom: tokens.length };
+  const generated = await engine.generate(prompt, { ...options, ...(ends && { ends }) }, never);
+  engine.close();
+  return generated;
+}
+
+suite("engine", () => {
+  test("tells the whole text each time it has grown", async () => {
+    const heard: string[] = [];
+    const { text } = await generate("function add(a, b) {\n  return ", (whole) => {
+      heard.push(whole);
+      return null;
+    });
+    assert.ok(heard.length > 2, `heard ${heard.length} times`);
+    heard.forEach((whole, i) => {
+      assert.ok(text.startsWith(whole));
+      assert.ok(i === 0 || whole.length > heard[i - 1]!.length);
+    });
+  });
+  test("ends with what is kept of the whole text", async () => {
+    const { text } = await generate("function add(a, b) {\n  return ", (whole) =>
+      whole.length > 3 ? whole.slice(0, 3) : null,
+    );
+    assert.equal(text.length, 3);
+  });
+  test("goes on behind special tokens if others end the text", async () => {
+    const engine = await ModelEngine.load(bundled, { contextTokens: 512 });
+    const fileSep = engine.vocabulary.fim!.file!;
+    const tokens = Uint32Array.from([...engine.encode("a = b\n", true), fileSep]);
+    const options = { maxTokens: 40, features: [], singleLine: false, until: () => null };
+    const prompt = { tokens, featuresFrom: tokens.length };
+    const { generatedTokens } = await engine.generate(
+      prompt,
+      { ...options, ends: Uint32Array.of(0xffffff) },
+      never,
+    );
+    assert.equal(generatedTokens, 40);
+    engine.close();
+  });
+});
