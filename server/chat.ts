@@ -1,7 +1,7 @@
 // Prompts of models that follow instructions: the model's own chat template, rendered, and encoded so
 // that only the template can place special tokens. What a user's text says stays text.
 
-import type { ModelInfo } from "../native";
+import type { ModelInfo } from "./engine";
 import { RingsideError } from "./errors";
 
 export interface Message {

@@ -6,6 +6,8 @@ import { fimOf } from "./fim";
 import type { Prompt, Vocabulary } from "./prompt";
 import { syntaxFeatureNames } from "./syntax";
 
+export type { ModelInfo } from "../native";
+
 export interface GenerateOptions {
   readonly maxTokens: number;
   readonly features: readonly number[];

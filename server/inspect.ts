@@ -1,7 +1,7 @@
 // What `ringside inspect` says of a model: pure text from what the engine knows of it.
 
-import type { ModelInfo } from "../native";
 import { canChat } from "./chat";
+import type { ModelInfo } from "./engine";
 import type { Fim } from "./fim";
 
 const scaled = (value: number, steps: readonly [number, string][]) => {

@@ -12,8 +12,10 @@ export interface SelfTest {
 
 const READ_MS = 1000; // of the two seconds that a test takes at most
 const DECODE_MS = 1000;
-const FIRST = 16; // tokens of the first try; each is four times the one before
+const FIRST = 8; // tokens of the first try; each is four times the one before
 const MOST = 2048;
+const NONE = 0; // tokens to decode when only reading is measured
+const WARMING = 2; // tokens that map the weights in before decoding is measured
 
 /** Takes about two seconds at most; what was read before is forgotten. Rejects once `signal` fires. */
 export async function selfTest(
@@ -44,7 +46,7 @@ async function measure(engine: ModelEngine, signal: AbortSignal): Promise<Speeds
     const prompt = { tokens: tokens.slice(0, count), featuresFrom: count };
     const { readTokens, readMs } = await engine.generate(
       prompt,
-      { maxTokens: 0, ...options },
+      { ...options, maxTokens: NONE },
       signal,
     );
     read = (readTokens / Math.max(readMs, 0.01)) * 1000;
@@ -52,13 +54,12 @@ async function measure(engine: ModelEngine, signal: AbortSignal): Promise<Speeds
   }
   const start = performance.now();
   const prompt = { tokens: tokens.slice(0, FIRST), featuresFrom: FIRST };
-  // The first tokens map the weights in: the speed is that of the tokens after them.
-  await engine.generate(prompt, { maxTokens: 2, ...options }, signal);
+  await engine.generate(prompt, { ...options, maxTokens: WARMING }, signal);
   let decode = 0;
-  for (let maxTokens = 4; maxTokens <= 256; maxTokens *= 4) {
+  for (let count = FIRST; count <= MOST; count *= 4) {
     const { generatedTokens, decodeMs } = await engine.generate(
       prompt,
-      { maxTokens, ...options },
+      { ...options, maxTokens: count },
       signal,
     );
     // The first token's logits come with the reading: one step less than tokens.
@@ -75,5 +76,5 @@ const NEVER = Uint32Array.of(0xffffff); // no vocabulary is that large: nothing 
 function sampleTokens(engine: ModelEngine): Uint32Array {
   const line = "  const total = items.map((item) => item.price * item.count).reduce(add, 0);\n";
   const tokens = engine.encode(line.repeat(MOST / 8), true);
-  return tokens.slice(0, Math.min(MOST, engine.info.contextTokens - 300));
+  return tokens.slice(0, Math.min(MOST, engine.info.contextTokens / 2));
 }

@@ -61,9 +61,9 @@ suite("engine addon", () => {
     const cut = damaged("cut", (folder) => truncateSync(join(folder, "model.safetensors"), 1000));
     await checkLoadFails(cut, "MODEL_CORRUPT", /safetensors.*export the model again/i);
     const other = damaged("other", (folder) =>
-      writeFileSync(join(folder, "config.json"), '{"model_type": "llama"}'),
+      writeFileSync(join(folder, "config.json"), '{"model_type": "mamba"}'),
     );
-    await checkLoadFails(other, "MODEL_UNSUPPORTED", /"llama".*ringside/);
+    await checkLoadFails(other, "MODEL_UNSUPPORTED", /"mamba".*RingsideForCausalLM/);
     const text = damaged("text", (folder) => writeFileSync(join(folder, "tokenizer.json"), "{"));
     await checkLoadFails(text, "MODEL_CORRUPT", /tokenizer\.json/);
   });
