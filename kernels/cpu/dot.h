@@ -12,8 +12,8 @@ constexpr int kTile = 4;           // rows of x that share one unpacking of a we
 constexpr int kRows = 32;          // queries that share the keys and values they read
 constexpr float kUnseen = -1e30f;  // the score of a key that a query does not see
 
-// One row of x as the weights of each type want it. Only what the type needs is set. The integers
-// are filled up with zeros to a multiple of 256 columns.
+// One row of x as the weights of each type want it. Only what the type needs is set. Integers are
+// read up to a multiple of 256 columns; behind the last one, scales and sums are 0.
 struct Activations {
   const int8_t* q;       // [cols], for the block formats of GGUF
   const int8_t* paired;  // [cols], for int4: in each group of 32, the even columns before the odd

@@ -72,7 +72,6 @@ void Inputs::prepare_row(const Dot& dot, const float* x, int i, int cols, Form f
       dot.quantize(to + c, scales + c / kGroup * 8, sums + c / kGroup * 2, x + c,
                    form == Form::paired);
     const int64_t end = padded(cols);
-    std::fill(to + cols, to + end, int8_t(0));
     std::fill(scales + cols / kGroup * 8, scales + end / kGroup * 8, 0.0f);
     std::fill(sums + cols / kGroup * 2, sums + end / kGroup * 2, 0.0f);
   } else if (form == Form::bf16) {

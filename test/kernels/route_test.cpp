@@ -110,6 +110,18 @@ TEST_CASE("route runs only the experts that cover the budget") {
     }
 }
 
+TEST_CASE("cover 1 runs all, also those whose score is nothing") {
+  const float w[] = {-200, 0, -300};
+  for (const std::string& name : available_backends()) {
+    const Router router{w, nullptr, nullptr, 3, 0, 1, 3, 1, 1, 1.0f, true};
+    const Routed r = route(*ready(name, 1), router, {1.0f}, 1, {}, 0);
+    CAPTURE(name);
+    CHECK(r.experts == std::vector<int>{1, 0, 2});
+    CHECK(r.weights[0] == 1.0f);
+    CHECK(r.weights[1] < 1e-30f);
+  }
+}
+
 TEST_CASE("a budget keeps the sum of the weights") {
   const Floats w = noise(20 * 64, 1, 0.2f), bias = noise(20, 2, 0.1f), h = noise(37 * 64, 4);
   for (const std::string& name : available_backends())
