@@ -283,6 +283,12 @@ async function chat(text: string, { model, json, ...load }: Options): Promise<vo
   engine.close();
 }
 
+// Whoever reads the output may stop before its end: `ringside chat ... | head`.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
+
 main().catch((error: unknown) => {
   const { code, message } = coded(error);
   console.error(`${code}: ${message}`);
