@@ -295,6 +295,28 @@ TEST_CASE("another kind of tokenizer.json is refused") {
   check_refused(spaced, "\"<0x0A>\":", "\"<0x0a>\":", corrupt);
 }
 
+TEST_CASE("every splitting that the message lists can be used") {
+  GgufTokenizerFields fields = gguf_fields(family_json("qwen2"), "?");
+  std::string known;
+  try {
+    spec_from_gguf(fields, "model.gguf");
+  } catch (const EngineError& error) {
+    known = error.what();
+  }
+  known = known.substr(known.find("one of ") + 7);
+  known = known.substr(0, known.find(". ")) + ", ";
+  int n = 0;
+  for (size_t at = 0; at < known.size(); n++) {
+    const size_t end = known.find(", ", at);
+    fields.pre = known.substr(at, end - at);
+    CAPTURE(fields.pre);
+    Tokenizer tokenizer(spec_from_gguf(fields, "model.gguf"));
+    CHECK(joined_bytes(tokenizer, encode(tokenizer, random_text(3))) == random_text(3));
+    at = end + 2;
+  }
+  CHECK(n >= 40);
+}
+
 TEST_CASE("an unknown or broken GGUF tokenizer is refused, and says what is known") {
   using Fields = GgufTokenizerFields;
   constexpr ErrorCode unsupported = ErrorCode::model_unsupported,
