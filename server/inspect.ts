@@ -19,6 +19,7 @@ const bytes = (value: number) =>
   scaled(value, [
     [1e9, "GB"],
     [1e6, "MB"],
+    [1e3, "KB"],
     [1, "B"],
   ]);
 const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
