@@ -61,6 +61,8 @@ async function check(settings: unknown, use: (client: Client) => Promise<void>) 
   }
 }
 
+const gguf = join(__dirname, "../fixtures/native/qwen2-tiny.gguf");
+
 const quick = { threads: 1, maxTokens: 8, debounceMs: 0 };
 
 suite("language server", () => {
@@ -84,6 +86,19 @@ suite("language server", () => {
     check({ model: "/nowhere/at/all" }, async (client) => {
       assert.equal(client.settled.kind === "failed" && client.settled.code, "MODEL_NOT_FOUND");
       assert.deepEqual(await ask(client), []);
+    }));
+  test("runs a GGUF model that the user has, and says how fast it is", () =>
+    check({ ...quick, model: gguf }, async (client) => {
+      assert.ok(client.settled.kind === "ready");
+      assert.equal(client.settled.model, "Tiny Coder");
+      assert.match(client.settled.says[0]!, /^Completes in about \d+ ms here/);
+      assert.ok(Array.isArray(await ask(client)));
+    }));
+  test("says how a model of the catalogue is got", () =>
+    check({ model: "qwen2.5-coder-1.5b", modelsDirectory: "/nowhere" }, async (client) => {
+      assert.ok(client.settled.kind === "failed");
+      assert.equal(client.settled.code, "MODEL_NOT_FOUND");
+      assert.match(client.settled.message, /ringside pull qwen2.5-coder-1.5b/);
     }));
   test("answers an older request that a newer one ends", () =>
     check({ ...quick, debounceMs: 200 }, async (client) => {

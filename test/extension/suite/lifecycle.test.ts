@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 import * as vscode from "vscode";
 import {
   accept,
@@ -14,6 +15,8 @@ import {
   until,
 } from "./editor";
 
+const root = vscode.extensions.getExtension("ringside.ringside")!.extensionPath;
+const gguf = join(root, "test", "fixtures", "native", "qwen2-tiny.gguf");
 const source = "function twice(value: number): number {\n  |\n}\n";
 
 /** Process ids of the completion server, found as an operator would. */
@@ -93,6 +96,30 @@ suite("the extension and its server", () => {
     assert.ok(disabled().includes("typescript"));
     await vscode.commands.executeCommand("ringside.toggleLanguage");
     assert.ok(!disabled().includes("typescript"));
+  });
+
+  test("a GGUF file that the user has is run, tried, and spoken of in the status", async () => {
+    const settings = vscode.workspace.getConfiguration("ringside");
+    const ringside = await api();
+    await settings.update("model", gguf, vscode.ConfigurationTarget.Global);
+    try {
+      const { model, says } = await until("the model to be ready", () =>
+        ringside.status.kind === "ready" && ringside.status.model === "Tiny Coder"
+          ? ringside.status
+          : null,
+      );
+      assert.equal(model, "Tiny Coder");
+      assert.match(says.join(" "), /Completes in about|Too slow for this machine/);
+      await open("ts", source);
+      await type("return ");
+      await trigger(); // whatever random weights write: no popup, no failure
+      assert.equal(ringside.status.kind, "ready");
+    } finally {
+      await settings.update("model", undefined, vscode.ConfigurationTarget.Global);
+    }
+    await until("the bundled model", () =>
+      ringside.status.kind === "ready" && ringside.status.model === "ringside-small" ? true : null,
+    );
   });
 
   test("a model that is not there shows in the status, and the next one that is works", async () => {
