@@ -13,11 +13,14 @@ namespace ringside {
 
 // IEEE 754 binary16.
 inline float f16_to_float(uint16_t bits) {
-  const int exponent = (bits >> 10) & 31, fraction = bits & 1023;
-  const float sign = (bits & 0x8000) != 0 ? -1.0f : 1.0f;
-  if (exponent == 31) return fraction != 0 ? NAN : sign * INFINITY;
-  if (exponent == 0) return sign * std::ldexp(float(fraction), -24);
-  return sign * std::ldexp(float(fraction + 1024), exponent - 25);
+  const uint32_t exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  const uint32_t sign = uint32_t(bits & 0x8000) << 16;
+  if (exponent == 0) {  // zero, or subnormal
+    const float value = float(fraction) * 0x1p-24f;
+    return sign != 0 ? -value : value;
+  }
+  const uint32_t wide = exponent == 31 ? 255 : exponent + 112;  // infinities and NaN stay so
+  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
 }
 
 inline float bf16_to_float(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
@@ -30,11 +33,14 @@ inline uint16_t float_to_bf16(float x) {
 
 // OCP FP8 E4M3 (finite): no infinities, 0x7f and 0xff are NaN.
 inline float f8_to_float(uint8_t bits) {
-  const int exponent = (bits >> 3) & 15, fraction = bits & 7;
-  const float sign = (bits & 0x80) != 0 ? -1.0f : 1.0f;
+  const uint32_t exponent = (bits >> 3) & 15, fraction = bits & 7;
+  const uint32_t sign = uint32_t(bits & 0x80) << 24;
   if (exponent == 15 && fraction == 7) return NAN;
-  if (exponent == 0) return sign * std::ldexp(float(fraction), -9);
-  return sign * std::ldexp(float(fraction + 8), exponent - 10);
+  if (exponent == 0) {
+    const float value = float(fraction) * 0x1p-9f;
+    return sign != 0 ? -value : value;
+  }
+  return std::bit_cast<float>(sign | (exponent + 120) << 23 | fraction << 20);
 }
 
 // Value `i` of packed int4, 0 .. 15. A byte holds two, the first in its low half.

@@ -7,10 +7,20 @@
 
 namespace ringside {
 
+// FNV-1a. The last name's is kept: a tensor asks a million times for the same.
+inline uint64_t hash_of_name(const std::string& name) {
+  static std::string last;
+  static uint64_t hash = 0xCBF29CE484222325u;
+  if (name == last) return hash;
+  hash = 0xCBF29CE484222325u;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  last = name;
+  return hash;
+}
+
 // splitmix64 of FNV-1a(name) + index.
 inline uint64_t hash(const std::string& name, uint64_t index) {
-  uint64_t z = 0xCBF29CE484222325u;
-  for (const char c : name) z = (z ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  uint64_t z = hash_of_name(name);
   z += (index + 1) * 0x9E3779B97F4A7C15u;
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
