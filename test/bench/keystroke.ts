@@ -1,11 +1,11 @@
 // How long a keystroke takes: `npm run bench`. A file of 2,000 tokens that has been read, one character
 // typed, and the time from request to reply of the language server, over its own protocol.
 //
-//   node --import tsx test/bench/keystroke.ts [--json] [--keys N]
+//   node --import tsx test/bench/keystroke.ts [--json] [--keys N] [--model PATH]
 
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import {
   createMessageConnection,
@@ -18,7 +18,11 @@ import { readSettings } from "../../server/settings";
 const root = join(__dirname, "..", "..");
 const uri = "file:///src/app/bench.ts";
 const { values } = parseArgs({
-  options: { json: { type: "boolean", default: false }, keys: { type: "string", default: "120" } },
+  options: {
+    json: { type: "boolean", default: false },
+    keys: { type: "string", default: "120" },
+    model: { type: "string" }, // default: the bundled one
+  },
 });
 
 /** What the server logs of a completion that the model made; see Session.succeeded. */
@@ -51,7 +55,8 @@ async function start(text: string): Promise<{ connection: MessageConnection; sto
     });
   });
   connection.listen();
-  const settings = { ...readSettings({}, console.error), debounceMs: 0 }; // the wait is not counted
+  const chosen = values.model === undefined ? {} : { model: resolve(values.model) };
+  const settings = { ...readSettings(chosen, console.error), debounceMs: 0 }; // no wait is counted
   const initializationOptions = { settings };
   await connection.sendRequest("initialize", {
     ...{ processId: process.pid, rootUri: null, capabilities: {}, initializationOptions },

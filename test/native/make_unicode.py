@@ -81,6 +81,7 @@ def main() -> None:
         last = now
 
     text = "// Written by test/native/make_unicode.py from Hugging Face tokenizers. Do not edit.\n"
+    text += "// clang-format off\n"
     text += "\n"
     text += "constexpr std::string_view kCategoryNames[] = {\n"
     text += rows(f'"{name}"' for name in names) + "\n};\n\n"
