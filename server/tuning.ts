@@ -10,7 +10,6 @@ export interface Speeds {
 export interface Tuning {
   /** From a typed key to the completion, as the prompt's layout and these speeds have it. */
   readonly keystrokeMs: number;
-  readonly debounceMs: number;
   readonly contextTokens: number;
   readonly maxTokens: number;
   /** The most of the suffix that is read again with each key; null: none is. */
@@ -30,8 +29,6 @@ const MIN_CONTEXT = 256;
 const MIN_COMPLETION = 16;
 const FAST_MS = 250; // a pause between words
 const USABLE_MS = 1200; // a pause to think
-const DEBOUNCE_SHARE = 0.5;
-const MAX_DEBOUNCE_MS = 300;
 
 export interface Wishes {
   readonly contextTokens: number;
@@ -54,7 +51,6 @@ export function tune(speeds: Speeds, wishes: Wishes): Tuning {
   const verdict = keystrokeMs <= FAST_MS ? "fast" : keystrokeMs <= USABLE_MS ? "usable" : "slow";
   return {
     keystrokeMs,
-    debounceMs: Math.round(Math.min(MAX_DEBOUNCE_MS, keystrokeMs * DEBOUNCE_SHARE)),
     contextTokens: Math.round(clamp(FIRST_READ_MS * perMs.read, MIN_CONTEXT, wishes.contextTokens)),
     maxTokens: Math.round(clamp(LONGEST_MS * perMs.decode, MIN_COMPLETION, wishes.maxTokens)),
     rereadTokens,
