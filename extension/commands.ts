@@ -2,6 +2,7 @@
 
 import { type LogOutputChannel, window } from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
+import { downloadModel } from "./models";
 import { get, set } from "./settings";
 
 export interface CommandServices {
@@ -10,7 +11,7 @@ export interface CommandServices {
 }
 
 export const commands: Readonly<
-  Record<string, (services: CommandServices) => Promise<void> | void>
+  Record<string, (services: CommandServices, argument?: unknown) => Promise<void> | void>
 > = {
   "ringside.toggle": () => set("enabled", !get("enabled")),
 
@@ -26,6 +27,9 @@ export const commands: Readonly<
     if (client.needsStop()) await client.stop();
     await client.start();
   },
+
+  "ringside.downloadModel": ({ client }, id) =>
+    downloadModel(client, typeof id === "string" ? id : undefined),
 
   "ringside.showLog": ({ log }) => log.show(true),
 };

@@ -30,7 +30,7 @@ export async function activate(context: ExtensionContext): Promise<Api> {
     window.onDidChangeActiveTextEditor(showWhetherOff),
     workspace.onDidChangeConfiguration(showWhetherOff),
     ...Object.entries(commands).map(([name, run]) =>
-      vscodeCommands.registerCommand(name, () => run({ client, log })),
+      vscodeCommands.registerCommand(name, (argument?: unknown) => run({ client, log }, argument)),
     ),
   );
 

@@ -15,7 +15,18 @@ import { TextDocument } from "vscode-languageserver-textdocument";
 import { complete } from "./completion";
 import type { OpenDocument } from "./context";
 import { coded, isAbort } from "./errors";
-import { type InitializationOptions, type Settings, statusMethod } from "./protocol";
+import { downloadable } from "./models/list";
+import { pullModel } from "./models/requests";
+import { modelsDirectoryIn } from "./models/source";
+import {
+  type InitializationOptions,
+  modelsMethod,
+  type PullParams,
+  pullMethod,
+  pullProgressMethod,
+  type Settings,
+  statusMethod,
+} from "./protocol";
 import { Session } from "./session";
 import { defaultSettings, readSettings } from "./settings";
 
@@ -126,6 +137,23 @@ function asOpen(document: TextDocument): OpenDocument {
     },
   };
 }
+
+connection.onRequest(modelsMethod, () => downloadable(modelsDirectoryIn(settings.modelsDirectory)));
+
+connection.onRequest(pullMethod, async (params: PullParams, token) => {
+  const controller = new AbortController();
+  const listener = token.onCancellationRequested(() => controller.abort());
+  try {
+    return await pullModel(
+      params,
+      settings,
+      (progress) => void connection.sendNotification(pullProgressMethod, progress),
+      controller.signal,
+    );
+  } finally {
+    listener.dispose();
+  }
+});
 
 connection.onShutdown(() => {
   current?.abort();

@@ -4,10 +4,11 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { isAbort, RingsideError } from "../errors";
 import { defaultSettings } from "../settings";
-import { type Choice, choices, choose, idOf, memoryBytes } from "./catalogue";
+import { type Choice, choices, choose, idOf } from "./catalogue";
+import { describe, shortId } from "./list";
 import { bytesText, type Progress, timeText } from "./progress";
 import { pull } from "./pull";
-import { isThere, modelsDirectoryIn } from "./source";
+import { modelsDirectoryIn } from "./source";
 
 export const modelsUsage = `  ringside models                      the models that Ringside knows, and which are here
   ringside pull ID                     downloads one of them; again after a stop, it goes on from there`;
@@ -64,25 +65,6 @@ function parsed(args: string[]) {
   } catch (error) {
     throw new RingsideError("BAD_REQUEST", (error as Error).message, { cause: error });
   }
-}
-
-/** The shortest id that means this form. */
-function shortId(choice: Choice): string {
-  return choice.variant === (choice.model.variants[0] ?? null) ? choice.model.id : idOf(choice);
-}
-
-function describe(choice: Choice, modelsDirectory: string) {
-  const { model, variant } = choice;
-  const { id: _, variants, kvBytesPerToken, ...facts } = model;
-  return {
-    id: shortId(choice),
-    ...facts,
-    quantization: variant?.quantization ?? null,
-    bytes: variant?.totalBytes ?? null,
-    sizeIsExact: variant?.sizeIsExact ?? true,
-    memoryBytes: memoryBytes(choice, defaultSettings.contextTokens),
-    downloaded: isThere(choice, modelsDirectory),
-  };
 }
 
 function list(modelsDirectory: string, json: boolean, terminal: Terminal): void {

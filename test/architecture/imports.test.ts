@@ -74,7 +74,7 @@ const rules: readonly Rule[] = [
     says: "downloads only for what was asked for by name",
     over: /^(server|extension)\//,
     forbids: /(^|\/)(download|pull)$/,
-    except: /^server\/models\/(pull|cli)\.ts$/,
+    except: /^server\/models\/(pull|cli|requests)\.ts$/,
   },
   {
     says: "prompt, finish and cache import only each other",

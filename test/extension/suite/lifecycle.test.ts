@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as vscode from "vscode";
 import {
@@ -120,6 +123,43 @@ suite("the extension and its server", () => {
     await until("the bundled model", () =>
       ringside.status.kind === "ready" && ringside.status.model === "ringside-small" ? true : null,
     );
+  });
+
+  test("a model is downloaded when the user asks for it by name, and used", async () => {
+    const bytes = readFileSync(gguf);
+    const asked: string[] = [];
+    const host = createServer((request, response) => {
+      asked.push(request.url!);
+      response.setHeader("Content-Length", bytes.length);
+      response.end(bytes);
+    }).listen(0, "127.0.0.1");
+    await until("the host", () => (host.listening ? true : null));
+    const settings = vscode.workspace.getConfiguration("ringside");
+    const { Global } = vscode.ConfigurationTarget;
+    const { port } = host.address() as AddressInfo;
+    const ringside = await api();
+    await settings.update("mirror", `http://127.0.0.1:${port}`, Global);
+    await settings.update(
+      "modelsDirectory",
+      mkdtempSync(join(tmpdir(), "ringside-models-")),
+      Global,
+    );
+    try {
+      // One of which nobody published the size or the checksum: any file may be it.
+      await vscode.commands.executeCommand("ringside.downloadModel", "qwen2.5-coder-0.5b-q4_k_m");
+      assert.match(asked[0]!, /^\/bartowski\/.*Q4_K_M\.gguf$/);
+      const { workspaceValue, globalValue } = settings.inspect("model") ?? {};
+      assert.notEqual(workspaceValue ?? globalValue, null);
+      await until("the downloaded model", () =>
+        ringside.status.kind === "ready" && ringside.status.model === "Tiny Coder" ? true : null,
+      );
+    } finally {
+      for (const name of ["model", "mirror", "modelsDirectory"]) {
+        await settings.update(name, undefined, Global);
+      }
+      host.close();
+    }
+    await ready();
   });
 
   test("a model that is not there shows in the status, and the next one that is works", async () => {

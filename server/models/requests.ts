@@ -1,0 +1,42 @@
+// What the editor asks about models: which there are, and to bring one that the user chose by name.
+
+import { coded, isAbort } from "../errors";
+import type { PullParams, PullProgress, PullResult, Settings } from "../protocol";
+import { choose } from "./catalogue";
+import { bytesText, type Progress, timeText } from "./progress";
+import { readProxySettings } from "./proxy";
+import { modelsDirectoryIn } from "./source";
+
+/** Never rejects. What came by a pull that is cancelled or fails stays for the next one. */
+export async function pullModel(
+  { id, http }: PullParams,
+  { modelsDirectory, mirror }: Pick<Settings, "modelsDirectory" | "mirror">,
+  onProgress: (progress: PullProgress) => void,
+  signal: AbortSignal,
+): Promise<PullResult> {
+  try {
+    const { pull } = await import("./pull.js"); // only who downloads loads what it takes
+    await pull(choose(id), {
+      modelsDirectory: modelsDirectoryIn(modelsDirectory),
+      folder: null,
+      ...(mirror !== null && { base: mirror }),
+      proxy: readProxySettings(http),
+      signal,
+      onProgress: (progress) => onProgress({ id, ...told(progress) }),
+    });
+    return { kind: "here" };
+  } catch (error) {
+    if (isAbort(error)) return { kind: "cancelled" };
+    const { code, message } = coded(error);
+    return { kind: "failed", code, message };
+  }
+}
+
+function told({ phase, bytes, total, bytesPerSecond, secondsLeft }: Progress) {
+  const of = total === null ? "" : ` of ${bytesText(total)}`;
+  const rate = bytesPerSecond > 0 ? `, ${bytesText(bytesPerSecond)}/s` : "";
+  const left = secondsLeft === null ? "" : `, ${timeText(secondsLeft)} left`;
+  const message =
+    phase === "checking" ? "checking what is here" : `${bytesText(bytes)}${of}${rate}${left}`;
+  return { share: total === null || total === 0 ? null : bytes / total, message };
+}
