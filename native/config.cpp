@@ -89,6 +89,11 @@ void check_config(const Config& c, const std::string& where) {
        "it has more than 4,096 heads or layers");
   need(c.head_dim <= kMaxHeadDim, "head_dim must be at most 256");
   need(int64_t(c.num_attention_heads) * c.head_dim <= kMaxSize, "the heads are too wide");
+  // With 2^24 positions of 8 bytes each, and more for checkpoints, a sequence stays below 2^62.
+  need(int64_t(c.num_hidden_layers) * c.attention_dim() <= 1 << 27,
+       "its layers and heads are too many together");
+  need(c.rope_theta >= 1, "rope_theta must be at least 1");
+  need(c.syntax_features.size() <= 4096, "it has more than 4,096 syntax features");
   need(c.attention_dim() % c.group_norm_size == 0,
        "group_norm_size must divide num_attention_heads * head_dim");
   need(c.rotary_dim % 2 == 0 && c.rotary_dim <= c.head_dim,
@@ -100,7 +105,8 @@ void check_config(const Config& c, const std::string& where) {
     need(c.topk_group <= c.n_group, "topk_group is above n_group");
     need(int64_t(c.num_experts_per_tok) <= int64_t(c.topk_group) * (c.num_experts / c.n_group),
          "the topk_group groups have fewer than num_experts_per_tok experts");
-    need(c.num_experts <= 65536, "it has more than 65,536 experts a layer");
+    need(c.num_experts <= 4096, "it has more than 4,096 experts a layer");
+    need(c.num_experts_per_tok <= 256, "it has more than 256 experts for each token");
   }
   if (c.rope_scaling.kind != RopeScaling::Kind::none) {
     need(c.rope_scaling.factor > 0, "the factor of rope_scaling must be positive");

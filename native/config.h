@@ -85,6 +85,9 @@ struct Config {
   int attention_dim() const { return num_attention_heads * head_dim; }
 };
 
+// The least number that is positive in a float, and safe to divide by.
+constexpr double kLeastPositive = 1e-30;
+
 // Checks that the sizes fit each other. `where` names the file. Throws EngineError MODEL_CORRUPT.
 void check_config(const Config& config, const std::string& where);
 

@@ -39,7 +39,7 @@ class Reader {
     const GgufValue* value = find(key);
     if (value == nullptr) return fallback;
     double number = 0;
-    if (!value->real(number) || !(number > 0) || number > 1e30) {
+    if (!value->real(number) || !(number >= kLeastPositive) || number > 1e30) {
       corrupt(prefix_ + std::string(key) + " must be positive");
     }
     return float(number);

@@ -34,7 +34,7 @@ class Reader {
     const Json* value = json_.find(key);
     if (value == nullptr) return fallback;
     const double number = value->number();
-    if (!(number > 0) || number > 1e30) corrupt(quoted(key) + " must be positive");
+    if (!(number >= kLeastPositive) || number > 1e30) corrupt(quoted(key) + " must be positive");
     return static_cast<float>(number);
   }
   bool flag(std::string_view key, bool fallback) const {
@@ -156,7 +156,13 @@ void read_experts(Config& c, const Reader& read) {
   c.first_k_dense_replace = read.size("first_k_dense_replace", 0, 0);
   c.decoder_sparse_step = read.size("decoder_sparse_step", 1, 1);
   if (const Json* layers = read.find("mlp_only_layers")) {
-    for (const Json& layer : layers->array()) c.mlp_only_layers.push_back(int(layer.integer()));
+    for (const Json& layer : layers->array()) {
+      const int64_t index = layer.integer();
+      if (index >= 0 && index < c.num_hidden_layers) c.mlp_only_layers.push_back(int(index));
+    }
+    auto& sorted = c.mlp_only_layers;  // each once: every layer looks for itself in them
+    std::sort(sorted.begin(), sorted.end());
+    sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
   }
 }
 

@@ -1,7 +1,11 @@
 #include "engine.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
+#include <cstdint>
+#include <new>
+#include <stdexcept>
 
 #include "error.h"
 
@@ -35,6 +39,13 @@ std::unique_ptr<Backend> open_backend(const LoadOptions& options) {
       ErrorCode::model_unsupported,
       "The backend \"" + options.backend +
           "\" is not available on this processor. Choose \"auto\" or one of: " + names + ".");
+}
+
+[[noreturn]] void throw_no_memory(const std::filesystem::path& path) {
+  throw EngineError(ErrorCode::out_of_memory,
+                    "The system has no memory left for " + display(path) +
+                        ". Close other programs, choose a smaller model, or load with fewer "
+                        "contextTokens.");
 }
 
 // Cuts text at the first line break that follows something that is not blank.
@@ -78,7 +89,7 @@ const char* name_of(StopReason reason) {
 }
 
 Engine::Engine(const std::filesystem::path& path, const LoadOptions& options,
-               const std::function<void(float)>& on_progress)
+               const std::function<void(float)>& on_progress) try
     : backend_(open_backend(options)),
       files_(path),
       tokenizer_(tokenizer_spec(files_)),
@@ -93,6 +104,24 @@ Engine::Engine(const std::filesystem::path& path, const LoadOptions& options,
   }
   sequence_ = std::make_unique<Sequence>(model_->config(), *backend_, model_->context_tokens(),
                                          model_->memory().checkpoint_every);
+} catch (const std::bad_alloc&) {
+  throw_no_memory(path);
+} catch (const std::length_error&) {  // more than any system has
+  throw_no_memory(path);
+}
+
+// A model whose weights hold what is no number says nothing, and a sampler can't order it.
+void Engine::check_numbers(std::span<const float> logits) const {
+  constexpr uint32_t kExponent = 0x7F800000;
+  bool finite = true;
+  for (const float logit : logits) {  // bits, because they are compared many at a time
+    finite &= (std::bit_cast<uint32_t>(logit) & kExponent) != kExponent;
+  }
+  if (finite) return;
+  throw EngineError(ErrorCode::model_corrupt,
+                    files_.where() +
+                        ": what the model computes are no numbers; its weights are "
+                        "damaged. Download or export the model again.");
 }
 
 std::string_view Engine::text_of_special(Token token) const {
@@ -186,8 +215,9 @@ void Engine::decode(const GenerateRequest& request, std::span<const float> logit
       result.stop = StopReason::cancelled;
       break;
     }
-    const auto [token, token_log_probability] =
-        sampler.sample(logits.first(size_t(tokenizer_.size())));
+    const auto choices = logits.first(size_t(tokenizer_.size()));
+    check_numbers(choices);
+    const auto [token, token_log_probability] = sampler.sample(choices);
     result.generated_tokens++;
     log_probability += token_log_probability;
     const auto& ends = request.ends;
@@ -227,7 +257,9 @@ std::vector<float> Engine::score(std::span<const Token> tokens, const Syntax& sy
     const auto batch = unread.first(std::min(unread.size(), model_->max_batch()));
     model_->read(*sequence_, batch);
     for (size_t i = 0; i < batch.size() && start + i + 1 < tokens.size(); i++) {
-      scores.push_back(log_probability(model_->logits(i), tokens[start + i + 1]));
+      const auto logits = model_->logits(i);
+      check_numbers(logits);
+      scores.push_back(log_probability(logits, tokens[start + i + 1]));
     }
   }
   return scores;

@@ -54,7 +54,8 @@ using TextSink = std::function<void(std::string_view)>;
 
 class Engine {
  public:
-  // `path`: see ModelFiles. Throws EngineError. `on_progress` hears a share in 0 .. 1, on this
+  // `path`: see ModelFiles. Throws EngineError and nothing else, whatever the files hold.
+  // `on_progress` hears a share in 0 .. 1, on this
   // thread.
   Engine(const std::filesystem::path& path, const LoadOptions& options,
          const std::function<void(float)>& on_progress);
@@ -67,7 +68,8 @@ class Engine {
   Backend& backend() const { return *backend_; }
 
   // Continues request.tokens. Polls `cancelled` before each batch and each token; what was read by
-  // then stays read. Throws EngineError BAD_REQUEST for tokens, features or sizes that do not fit.
+  // then stays read. Throws EngineError BAD_REQUEST for tokens, features or sizes that do not fit,
+  // MODEL_CORRUPT for a model that computes what is no number.
   Generated generate(const GenerateRequest& request, const std::atomic<bool>& cancelled,
                      const TextSink& on_text);
 
@@ -79,6 +81,7 @@ class Engine {
   void reset() { sequence_->truncate(0); }
 
  private:
+  void check_numbers(std::span<const float> logits) const;
   Syntax check(std::span<const Token> tokens, const Syntax& syntax) const;
   void decode(const GenerateRequest& request, std::span<const float> logits,
               const std::atomic<bool>& cancelled, const TextSink& on_text, Generated& result);

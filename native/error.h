@@ -31,11 +31,11 @@ constexpr const char* name_of(ErrorCode code) {
   return "BAD_REQUEST";
 }
 
-// The message says what failed, where, and what to do about it.
+// The message says what failed, where, and what to do about it. What is no text in it (a file may
+// name a tensor as it likes) becomes "?", and the middle of a very long one is left out.
 class EngineError : public std::runtime_error {
  public:
-  EngineError(ErrorCode code, const std::string& message)
-      : std::runtime_error(message), code_(code) {}
+  EngineError(ErrorCode code, const std::string& message);
 
   ErrorCode code() const { return code_; }
 

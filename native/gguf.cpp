@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 
 #include "error.h"
@@ -18,6 +19,10 @@ constexpr uint64_t kMaxKey = 65535;  // bytes, by the specification
 constexpr uint64_t kMaxAlignment = 1 << 20;
 constexpr uint64_t kMaxExact = 1ull << 53;  // beyond it a double skips whole numbers
 constexpr int kMaxDepth = 8;                // of arrays in arrays
+// Far beyond any model (a vocabulary of 262,144 has three arrays, and under a million merges), and
+// little enough that what is made of them takes some hundred megabytes at most.
+constexpr uint64_t kMaxElements = 1 << 23;  // of all arrays of the metadata
+constexpr uint64_t kMaxEntries = 1 << 20;   // tensors, and metadata values
 
 // Types of metadata values, by the specification's numbers.
 enum class Kind : uint32_t {
@@ -35,6 +40,9 @@ enum class Kind : uint32_t {
   i64,
   f64
 };
+
+// What one of each takes in an array at least: a string its length, an array its type and length.
+constexpr uint64_t kLeastBytes[] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
 
 // Tensor types by ggml's numbers. Types without a Dtype are listed so that their size is checked
 // and an error can name them.
@@ -77,7 +85,9 @@ class Reader {
     const auto n_values = number<uint64_t>("the number of metadata values");
     // The least that each takes: a key's length, a type and a byte; a name's length, the number of
     // dimensions, a type and an offset. So no count can make the loops below long.
-    if (n_values > left() / 13 || n_tensors > left() / 24) {
+    const uint64_t most_values = std::min(kMaxEntries, left() / 13);
+    const uint64_t most_tensors = std::min(kMaxEntries, left() / 24);
+    if (n_values > most_values || n_tensors > most_tensors) {
       corrupt("it claims " + std::to_string(n_values) + " metadata values and " +
               std::to_string(n_tensors) + " tensors in " + std::to_string(file_.size()) + " bytes");
     }
@@ -174,12 +184,14 @@ class Reader {
   GgufValue array(const std::string& key, int depth) {
     const auto kind = number<uint32_t>("an array's type");
     const auto count = number<uint64_t>("an array's length");
-    // An element takes a byte at least, a string eight, an array twelve.
-    const bool nested = Kind(kind) == Kind::array;
-    const uint64_t least = Kind(kind) == Kind::string ? 8 : nested ? 12 : 1;
-    if (count > left() / least) {
+    if (kind >= std::size(kLeastBytes)) {
+      corrupt("the array \"" + key + "\" has the unknown type " + std::to_string(kind));
+    }
+    if (count > std::min(left() / kLeastBytes[kind], kMaxElements - elements_)) {
       corrupt("the array \"" + key + "\" claims " + std::to_string(count) + " elements");
     }
+    elements_ += count;
+    const bool nested = Kind(kind) == Kind::array;
     if (depth >= kMaxDepth) corrupt("the array \"" + key + "\" is nested too deep");
     if (nested) {
       for (uint64_t i = 0; i < count; i++) array(key, depth + 1);
@@ -285,6 +297,7 @@ class Reader {
   std::span<const std::byte> file_;
   const std::string& where_;
   size_t at_ = 0;
+  uint64_t elements_ = 0;  // of arrays, so far
 };
 
 }  // namespace

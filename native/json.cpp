@@ -10,6 +10,9 @@ namespace ringside {
 namespace {
 
 constexpr int kMaxDepth = 64;  // the documents that are read need 6
+// A value takes 20 times its text or more: "[0,0,..]". The largest document, a tokenizer of 262,144
+// tokens, has two million.
+constexpr size_t kMaxValues = 1 << 22;
 
 class Parser {
  public:
@@ -49,6 +52,7 @@ class Parser {
 
   Json value(int depth) {
     if (depth > kMaxDepth) fail("nested too deep");
+    if (++values_ > kMaxValues) fail("more than 4,194,304 values");
     skip_space();
     if (i_ >= text_.size()) fail("unexpected end");
     const char c = text_[i_];
@@ -206,6 +210,7 @@ class Parser {
 
   std::string_view text_;
   size_t i_ = 0;
+  size_t values_ = 0;
 };
 
 }  // namespace

@@ -19,11 +19,13 @@ namespace ringside {
 
 namespace {
 
+constexpr size_t kMaxText = 256u << 20;  // bytes; a tokenizer of 262,144 tokens has 34 MB
+
 EngineError not_found(const std::filesystem::path& path) {
   return EngineError(ErrorCode::model_not_found,
                      "Cannot read " + display(path) +
-                         ". Choose a folder with config.json, tokenizer.json and "
-                         "model.safetensors that this user may read.");
+                         ". Choose a .gguf file, or a folder with config.json, tokenizer.json and "
+                         "model.safetensors, that this user may read.");
 }
 
 EngineError not_mapped(const std::filesystem::path& path) {
@@ -71,6 +73,12 @@ void will_need(std::span<const std::byte> part) {
   PrefetchVirtualMemory(GetCurrentProcess(), 1, &range, 0);
 }
 
+size_t physical_memory() {
+  MEMORYSTATUSEX status{};
+  status.dwLength = sizeof status;
+  return GlobalMemoryStatusEx(&status) ? size_t(status.ullTotalPhys) : SIZE_MAX;
+}
+
 // Unlocking pages that are not locked takes them out of the working set (VirtualUnlock, remarks).
 void drop_pages(std::span<const std::byte> part) {
   VirtualUnlock(const_cast<std::byte*>(part.data()), part.size());
@@ -79,7 +87,8 @@ void drop_pages(std::span<const std::byte> part) {
 #else
 
 Mapping::Mapping(const std::filesystem::path& path) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Not to wait: a pipe that nobody writes to would never be open.
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0) throw not_found(path);
   struct stat status;
   if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -112,6 +121,11 @@ void advise(std::span<const std::byte> part, int advice) {
 
 }  // namespace
 
+size_t physical_memory() {
+  const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+  return pages > 0 && page > 0 ? size_t(pages) * size_t(page) : SIZE_MAX;
+}
+
 void will_need(std::span<const std::byte> part) { advise(part, MADV_WILLNEED); }
 
 void drop_pages(std::span<const std::byte> part) { advise(part, MADV_DONTNEED); }
@@ -121,6 +135,12 @@ void drop_pages(std::span<const std::byte> part) { advise(part, MADV_DONTNEED); 
 std::string read_text(const std::filesystem::path& path) {
   const Mapping file(path);
   const auto bytes = file.bytes();
+  if (bytes.size() > kMaxText) {
+    throw EngineError(ErrorCode::model_corrupt,
+                      display(path) + " has " + std::to_string(bytes.size()) +
+                          " bytes; the text files of a model have 256 MB at most. Download the "
+                          "model again.");
+  }
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 

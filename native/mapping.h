@@ -30,7 +30,10 @@ class Mapping {
 void will_need(std::span<const std::byte> part);
 void drop_pages(std::span<const std::byte> part);
 
-// The whole of a small text file. Throws EngineError MODEL_NOT_FOUND.
+// The memory of this computer in bytes; the largest number where the system does not tell.
+size_t physical_memory();
+
+// The whole of a text file. Throws EngineError MODEL_NOT_FOUND, MODEL_CORRUPT beyond 256 MB.
 std::string read_text(const std::filesystem::path& path);
 
 // `path` as UTF-8, for messages.

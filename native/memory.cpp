@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "error.h"
+#include "mapping.h"
 #include "sequence.h"
 
 namespace ringside {
@@ -79,6 +80,17 @@ std::string explain(const MemoryPlan& plan, const WeightBytes& bytes, int wanted
   return text + ".";
 }
 
+// Systems promise memory that they lack, and end whoever then touches it. Weights are not counted:
+// they are mapped, and come and go as they are needed.
+void check_computer(const MemoryPlan& plan) {
+  const size_t needed = plan.sequence + plan.scratch, there = physical_memory();
+  if (needed <= there) return;
+  throw EngineError(ErrorCode::out_of_memory,
+                    "A context of " + std::to_string(plan.context_tokens) + " tokens needs " +
+                        size_text(needed) + ", and this computer has " + size_text(there) +
+                        ". Load with fewer contextTokens, or set a limit, which shortens it.");
+}
+
 }  // namespace
 
 MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t budget,
@@ -90,6 +102,7 @@ MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t bu
     return plan;
   };
   const MemoryPlan wish = candidate(config, bytes, context_tokens, max_batch, Checkpoints::kEvery);
+  if (budget == 0) check_computer(wish);
   if (budget == 0 || without_experts(wish) + bytes.routed <= budget) return finish(wish, 0);
 
   const int least_context = std::min(context_tokens, kLeastContext);

@@ -30,7 +30,7 @@ struct MemoryPlan {
 // `budget` bytes for everything, 0 for no limit; `context_tokens` and `max_batch` are the most that
 // is of use. What gives way, in this order: routed experts are paged in, batches get smaller and
 // checkpoints rarer, the context gets shorter. Throws EngineError OUT_OF_MEMORY, naming the least
-// that would do.
+// that would do; without a limit, where this computer has less memory than the context takes.
 MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t budget,
                        int context_tokens, int max_batch);
 

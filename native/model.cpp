@@ -67,12 +67,12 @@ void Model::limit_experts(const ModelOptions& options) {
                       "expertCoverage and activeShare must be above 0 and at most 1.");
   }
   max_experts_ = config_.num_experts_per_tok;
-  if (config_.num_experts == 0) return;
+  if (weights_->counts.routed == 0) return;
   const Counts& counts = weights_->counts;
   const double each = double(counts.routed) / config_.num_experts;  // one in every layer
   const double always = double(counts.total - counts.routed);
   const double room = double(options.active_share) * double(counts.total) - always;
-  max_experts_ = std::clamp(int(room / each), 1, max_experts_);
+  max_experts_ = int(std::clamp(room / each, 1.0, double(max_experts_)));
   for (Layer& layer : weights_->layers) {
     layer.router.cover = options.expert_cover;
     layer.router.max_run = max_experts_;

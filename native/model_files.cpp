@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
-#include <regex>
 #include <set>
 
 #include "error.h"
@@ -25,12 +24,16 @@ constexpr int kMaxParts = 1000;
 
 // "name-00002-of-00005.gguf": the name, the part and the count of them; false for another name.
 bool split_name(const std::string& file, std::string& name, int& part, int& count) {
-  static const std::regex pattern(R"((.*)-(\d{5})-of-(\d{5})\.gguf)");
-  std::smatch match;
-  if (!std::regex_match(file, match, pattern)) return false;
-  name = match[1];
-  part = std::stoi(match[2]);
-  count = std::stoi(match[3]);
+  constexpr std::string_view kForm = "-00000-of-00000.gguf";  // 0: any digit
+  if (file.size() < kForm.size()) return false;
+  const size_t begin = file.size() - kForm.size();
+  for (size_t i = 0; i < kForm.size(); i++) {
+    const char c = file[begin + i];
+    if (kForm[i] == '0' ? c < '0' || c > '9' : c != kForm[i]) return false;
+  }
+  name = file.substr(0, begin);
+  part = std::stoi(file.substr(begin + 1, 5));
+  count = std::stoi(file.substr(begin + 10, 5));
   return true;
 }
 
@@ -50,13 +53,14 @@ int number_of(const Gguf& gguf, std::string_view key, int fallback) {
 fs::path only_gguf(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+  const fs::directory_iterator end;
+  for (fs::directory_iterator entry(folder, ignored); entry != end; entry.increment(ignored)) {
     std::string name;
     int part = 1, count = 1;
-    const fs::path file = entry.path().filename();
+    const fs::path file = entry->path().filename();
     if (file.extension() != ".gguf") continue;
     split_name(display(file), name, part, count);
-    if (part == 1) found.push_back(entry.path());
+    if (part == 1) found.push_back(entry->path());
   }
   if (found.size() == 1) return found[0];
   const std::string what =
@@ -146,9 +150,11 @@ void ModelFiles::add_part(const fs::path& path, int number, int count) {
 
 void ModelFiles::open_folder() {
   config_ = config_from_json(read_text(folder_ / "config.json"), display(folder_ / "config.json"));
-  if (config_.model_name.empty()) config_.model_name = display(fs::absolute(folder_).filename());
-  const fs::path index = folder_ / "model.safetensors.index.json";
   std::error_code ignored;
+  if (config_.model_name.empty()) {
+    config_.model_name = display(fs::absolute(folder_, ignored).filename());
+  }
+  const fs::path index = folder_ / "model.safetensors.index.json";
   if (!fs::exists(index, ignored)) {
     where_ = display(folder_ / "model.safetensors");
     return add_safetensors(folder_ / "model.safetensors");

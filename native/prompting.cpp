@@ -1,6 +1,8 @@
 #include "prompting.h"
 
 #include <algorithm>
+#include <cmath>
+#include <type_traits>
 
 #include "error.h"
 #include "json.h"
@@ -14,6 +16,11 @@ namespace {
                     where + ": " + what + ". Download or export the model again.");
 }
 
+// No vocabulary is larger; read_prompting() compares with the real one.
+std::optional<Token> token_in_range(int64_t id) {
+  return id >= 0 && id < 1 << 24 ? std::optional(Token(id)) : std::nullopt;
+}
+
 std::string string_of(const Gguf& gguf, std::string_view key) {
   const GgufValue* value = gguf.find(key);
   return value != nullptr && value->string() != nullptr ? std::string(*value->string()) : "";
@@ -22,8 +29,7 @@ std::string string_of(const Gguf& gguf, std::string_view key) {
 std::optional<Token> token_of(const Gguf& gguf, std::string_view key) {
   const GgufValue* value = gguf.find(key);
   int64_t id = 0;
-  if (value == nullptr || !value->integer(id) || id < 0 || id > 1 << 24) return std::nullopt;
-  return Token(id);
+  return value != nullptr && value->integer(id) ? token_in_range(id) : std::nullopt;
 }
 
 std::optional<bool> flag_of(const Gguf& gguf, std::string_view key) {
@@ -44,8 +50,10 @@ std::vector<Number> numbers_of(const Gguf& gguf, std::string_view key) {
   std::vector<Number> numbers;
   if (value == nullptr || value->numbers() == nullptr) return numbers;
   for (const double number : *value->numbers()) {
-    // Only scores may be beyond the range of a type; a conversion out of range is undefined.
-    numbers.push_back(Number(std::clamp(number, -2147483648.0, 2147483647.0)));
+    // A conversion out of range is undefined; whole numbers that are none become -1.
+    const double near = std::clamp(number, -2147483648.0, 2147483647.0);
+    const bool whole = near == number && near == std::floor(near);
+    numbers.push_back(std::is_integral_v<Number> && !whole ? Number(-1) : Number(near));
   }
   return numbers;
 }
@@ -104,11 +112,11 @@ std::optional<Token> named_token(const Json* json, const Tokenizer& tokenizer) {
 // One id, or several.
 void add_ends(const Json* json, Prompting& prompting) {
   if (json == nullptr) return;
-  if (!json->is_array()) {
-    prompting.ends.push_back(Token(json->integer()));
-    return;
-  }
-  for (const Json& id : json->array()) prompting.ends.push_back(Token(id.integer()));
+  const auto add = [&](const Json& id) {
+    if (const auto token = token_in_range(id.integer())) prompting.ends.push_back(*token);
+  };
+  if (!json->is_array()) return add(*json);
+  for (const Json& id : json->array()) add(id);
 }
 
 // Calls read(json) on a file of the folder, if it is there.
