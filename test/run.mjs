@@ -10,7 +10,7 @@ import { setUp } from "./host/setup.mjs";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const onLinux = process.platform === "linux";
 const node = process.execPath;
-const fuzzSeconds = process.env.RINGSIDE_FUZZ_SECONDS ?? "20"; // for each of three targets
+const fuzzSeconds = process.env.RINGSIDE_FUZZ_SECONDS ?? "12"; // for each of five targets
 
 function run(command, args, options = {}) {
   const { status, stdout } = spawnSync(command, args, {

@@ -1,4 +1,4 @@
-// Fuzzes the engine's parsers: `node test/fuzz/run.mjs [SECONDS]`, 20 seconds each by default.
+// Fuzzes what reads models: `node test/fuzz/run.mjs [SECONDS]`, 12 seconds a target by default.
 // Ends with 1 if one crashes, leaks, hangs or reads out of bounds; its input is left in build/fuzz.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,12 +8,28 @@ import { fileURLToPath } from "node:url";
 const here = dirname(fileURLToPath(import.meta.url));
 const build = resolve(here, "../../build/fuzz");
 const tiny = join(here, "../fixtures/native/tiny");
-const seconds = Number(process.argv[2] ?? 20);
+const seconds = Number(process.argv[2] ?? 12);
 
 function must(command, args) {
   const done = spawnSync(command, args, { stdio: ["ignore", "inherit", "inherit"] });
   if (done.error) console.error(`${done.error.message}. Fuzzing needs Clang and CMake.`);
   if (done.status !== 0) process.exit(1);
+}
+
+const LONGEST = 16384; // bytes; a real file of each kind has a head that fits
+const MODELS = 6; // of test/fuzz/files.cpp: the first half of a first byte chooses one
+const KINDS = 16; // of edits, see test/fuzz/model.cpp
+
+/** One edit of each kind to each model, in the middle of what it may edit. */
+function modelSeeds() {
+  const edits = Array.from({ length: MODELS * KINDS }, (_, i) => {
+    const [model, kind] = [Math.floor(i / KINDS), i % KINDS];
+    return [`edit${i}`, Uint8Array.of(2 * model + (kind % 2), kind, 128, 16 * kind, kind)];
+  });
+  const untouched = Array.from({ length: MODELS }, (_, model) => {
+    return [`whole${model}`, Uint8Array.of(2 * model, 0, 255, 255, 0)];
+  });
+  return Object.fromEntries([...edits, ...untouched]);
 }
 
 /** Real files to start from: small heads of what the parsers meet. */
@@ -26,6 +42,8 @@ function writeSeeds() {
   small.writeBigUInt64LE(BigInt(text.length), 0);
   const seeds = {
     json: { config, header: header.subarray(0, 2048), escapes: '["\\ud83d\\ude42\\n", -1.5e-3]' },
+    gguf: { real: readFileSync(`${tiny}/../qwen2-tiny.gguf`).subarray(0, LONGEST) },
+    model: modelSeeds(),
     safetensors: { small, real: weights.subarray(0, 4096) },
     tokenizer: {
       tokenizer: readFileSync(join(tiny, "tokenizer.json")),
@@ -57,7 +75,7 @@ for (const target of writeSeeds()) {
       `-max_total_time=${seconds}`,
       "-timeout=5",
       "-rss_limit_mb=2048",
-      "-max_len=16384",
+      `-max_len=${LONGEST}`,
       `-artifact_prefix=${build}/${target}-`,
     ],
     { encoding: "utf8" },
