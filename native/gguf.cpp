@@ -233,6 +233,7 @@ class Reader {
   void read_tensors(Gguf& gguf, uint64_t count, uint64_t alignment) {
     std::vector<Place> places;
     places.reserve(size_t(count));
+    gguf.tensors.reserve(size_t(count));
     for (uint64_t i = 0; i < count; i++) places.push_back(read_tensor(gguf, alignment));
     const uint64_t begin = (at_ + alignment - 1) / alignment * alignment;
     const auto data = file_.subspan(size_t(std::min<uint64_t>(begin, file_.size())));

@@ -179,11 +179,10 @@ void ModelFiles::open_folder() {
 
 void ModelFiles::add_safetensors(const fs::path& path) {
   const std::string where = display(path);
-  for (auto& [name, tensor] : parse_safetensors(map(path), where)) {
-    if (!tensors_.emplace(name, tensor).second) {
-      corrupt(where, "tensor " + name + " is in another file as well");
-    }
-  }
+  Tensors tensors = parse_safetensors(map(path), where);
+  tensors_.merge(tensors);  // what is left was there
+  if (tensors.empty()) return;
+  corrupt(where, "tensor " + tensors.begin()->first + " is in another file as well");
 }
 
 bool ModelFiles::maps(const void* data) const {

@@ -49,6 +49,7 @@ class Reader {
       const std::string_view text(reinterpret_cast<const char*>(header.data()), header.size());
       if (text.empty() || text.front() != '{') corrupt("its header does not start with '{'");
       const Json json = Json::parse(text);
+      tensors.reserve(json.object().size());
       for (const auto& [name, entry] : json.object()) {
         if (name != "__metadata__") tensors.emplace(name, tensor(name, entry));
       }
