@@ -140,6 +140,7 @@ void read_byte_level(TokenizerSpec& spec, const GgufTokenizerFields& fields) {
   spec.normalizes_nfc = splitting.normalizes_nfc;
   spec.adds_bos = fields.add_bos.value_or(splitting.ignore_merges);
   TokenIds ids;
+  ids.reserve(fields.tokens.size());
   for (size_t id = 0; id < fields.tokens.size(); id++) ids.emplace(fields.tokens[id], Token(id));
   spec.merges.reserve(fields.merges.size());
   for (const std::string& merge : fields.merges) add_merge(spec, ids, merge);

@@ -87,7 +87,7 @@ class Cpu final : public Backend {
 
   const Dot& dot_;
   Threads threads_;
-  Limits limits_;
+  Limits limits_{.max_batch = 0};  // grows with what reserve() is asked for
   Inputs inputs_, expert_inputs_, hidden_inputs_;
   std::vector<float> gate_, up_, out_;                  // of experts: [max_batch * max_top_k, ...]
   std::vector<int> first_of_, place_, used_;            // of experts: where each one's tokens lie
