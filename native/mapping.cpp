@@ -84,6 +84,8 @@ void drop_pages(std::span<const std::byte> part) {
   VirtualUnlock(const_cast<std::byte*>(part.data()), part.size());
 }
 
+void read_no_neighbours(std::span<const std::byte>) {}
+
 #else
 
 Mapping::Mapping(const std::filesystem::path& path) {
@@ -126,9 +128,25 @@ size_t physical_memory() {
   return pages > 0 && page > 0 ? size_t(pages) * size_t(page) : SIZE_MAX;
 }
 
-void will_need(std::span<const std::byte> part) { advise(part, MADV_WILLNEED); }
+// In pieces: Linux reads no more of one request than the device takes at once.
+void will_need(std::span<const std::byte> part) {
+  constexpr size_t kPiece = 128 << 10;
+  for (; part.size() > kPiece; part = part.subspan(kPiece)) {
+    advise(part.first(kPiece), MADV_WILLNEED);
+  }
+  advise(part, MADV_WILLNEED);
+}
 
-void drop_pages(std::span<const std::byte> part) { advise(part, MADV_DONTNEED); }
+// Linux would keep the pages for whoever maps them next, as lately used ones, and in their place
+// drop others when memory gets short.
+void drop_pages(std::span<const std::byte> part) {
+#ifdef MADV_PAGEOUT
+  advise(part, MADV_PAGEOUT);
+#endif
+  advise(part, MADV_DONTNEED);
+}
+
+void read_no_neighbours(std::span<const std::byte> part) { advise(part, MADV_RANDOM); }
 
 #endif
 

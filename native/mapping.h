@@ -25,10 +25,12 @@ class Mapping {
 };
 
 // Hints to the system about a part of a mapping; failing changes nothing but speed. `will_need`:
-// read it soon. `drop_pages`: its pages may leave this process's memory; touched again, they come
-// back from the file.
+// read it soon. `drop_pages`: its pages may leave this process's memory, before all others; touched
+// again, they come back from the file. `read_no_neighbours`: when a page is touched that is not
+// there, read it alone (Linux reads up to megabytes around it otherwise).
 void will_need(std::span<const std::byte> part);
 void drop_pages(std::span<const std::byte> part);
+void read_no_neighbours(std::span<const std::byte> part);
 
 // The memory of this computer in bytes; the largest number where the system does not tell.
 size_t physical_memory();

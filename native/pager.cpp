@@ -13,8 +13,10 @@ ExpertPager::ExpertPager(const std::vector<Layer>& layers, const ModelFiles& fil
       for (const Matrix* matrix : {&ffn.gate, &ffn.up, &ffn.down}) {
         add(*matrix, files, expert);
       }
+      for (const auto part : expert.parts) read_no_neighbours(part);
     }
   }
+  first_of_layer_.push_back(int(experts_.size()));
 }
 
 // Only what lies in a mapped file may be dropped: converted scales are this process's own.
@@ -30,29 +32,41 @@ void ExpertPager::add(const Matrix& matrix, const ModelFiles& files, Expert& exp
 
 void ExpertPager::touch(int layer, std::span<const int> experts) {
   touches_++;
+  const int first = first_of_layer_[size_t(layer)], end = first_of_layer_[size_t(layer) + 1];
+  int wanted = 0;
+  size_t missing = 0;  // bytes
   for (const int e : experts) {
     if (e < 0) continue;
-    const int index = first_of_layer_[size_t(layer)] + e;
-    Expert& expert = experts_[size_t(index)];
+    Expert& expert = experts_[size_t(first + e)];
     if (expert.used_in == touches_) continue;
     expert.used_in = touches_;
+    wanted++;
     if (expert.resident) {
-      unlink(index);
+      unlink(first + e);
     } else {
-      for (const auto part : expert.parts) will_need(part);
-      expert.resident = true;
-      resident_ += expert.bytes;
-      loads_++;
+      missing += expert.bytes;
     }
-    push_newest(index);
   }
-  while (resident_ > limit_ && oldest_ >= 0 && experts_[size_t(oldest_)].used_in != touches_) {
-    drop_oldest();
+  // A batch takes most experts of every layer in turn, so what it used last it needs last. A token
+  // takes few, and likely those of the token before.
+  const bool in_turn = 2 * wanted > end - first;
+  while (resident_ + missing > limit_ && oldest_ >= 0) drop(in_turn ? newest_ : oldest_);
+  for (int index = first; index < end; index++) {  // the order in which they will be run
+    Expert& expert = experts_[size_t(index)];
+    if (expert.used_in != touches_) continue;
+    if (!expert.resident) load(expert);
+    push_newest(index);
   }
 }
 
-void ExpertPager::drop_oldest() {
-  const int index = oldest_;
+void ExpertPager::load(Expert& expert) {
+  for (const auto part : expert.parts) will_need(part);
+  expert.resident = true;
+  resident_ += expert.bytes;
+  loads_++;
+}
+
+void ExpertPager::drop(int index) {
   Expert& expert = experts_[size_t(index)];
   unlink(index);
   for (const auto part : expert.parts) drop_pages(part);

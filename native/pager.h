@@ -1,4 +1,5 @@
-// Which routed experts are in memory, where they do not all fit: the least recently used go first.
+// Which routed experts are in memory, where they do not all fit: the least recently used go first,
+// but in batches, which take all layers in turn, those used last.
 //
 // The file's mapping is the store: dropping an expert returns its pages to the system, and touching
 // it again reads them back. So nothing here is needed for correctness, only for the limit.
@@ -17,8 +18,8 @@ class ExpertPager {
   // `limit`: bytes of experts that may be resident. `files` must outlive this.
   ExpertPager(const std::vector<Layer>& layers, const ModelFiles& files, size_t limit);
 
-  // The experts (-1: none) that layer `layer` is about to run: asks the system to read those that
-  // are not resident, and drops others beyond the limit. Allocates nothing.
+  // The experts (-1: none) that layer `layer` is about to run: drops others as the limit asks, and
+  // has the system read those that are not resident. Allocates nothing.
   void touch(int layer, std::span<const int> experts);
 
   size_t resident_bytes() const { return resident_; }
@@ -37,10 +38,11 @@ class ExpertPager {
   static void add(const Matrix& matrix, const ModelFiles& files, Expert& expert);
   void unlink(int index);
   void push_newest(int index);
-  void drop_oldest();
+  void load(Expert& expert);
+  void drop(int index);
 
   std::vector<Expert> experts_;
-  std::vector<int> first_of_layer_;
+  std::vector<int> first_of_layer_;  // and behind the last
   size_t limit_;
   size_t resident_ = 0;
   size_t loads_ = 0;

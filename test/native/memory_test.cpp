@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
+#include <numeric>
+
 #include "error.h"
 #include "families.h"
 #include "loaded_model.h"
@@ -110,4 +113,33 @@ TEST_CASE("paged experts compute the same, within the limit") {
   CHECK(pager.resident_bytes() <= std::max(expert, two));
   pager.touch(1, first);
   CHECK(pager.loads() > 4);
+}
+
+TEST_CASE("batches that take every expert find some of them again") {
+  const TemporaryFolder folder;
+  write_tiny_model(folder.path(), tiny_config(R"("num_hidden_layers": 6)"), "mixed");
+  const auto backend = make_backend("auto", 1);
+  LoadedModel loaded(folder.path(), *backend);
+  const auto& layers = loaded.model.weights().layers;
+  std::vector<int> every(layers.back().experts.size());
+  std::iota(every.begin(), every.end(), 0);
+  ExpertPager all(layers, loaded.files, SIZE_MAX);
+  const auto read_batch = [&](ExpertPager& pager) {
+    for (size_t l = 0; l < layers.size(); l++) {
+      if (!layers[l].experts.empty()) pager.touch(int(l), every);
+    }
+    return pager.loads();
+  };
+  const size_t experts = read_batch(all), limit = all.resident_bytes() / 2;
+
+  ExpertPager pager(layers, loaded.files, limit);
+  CHECK(read_batch(pager) == experts);
+  for (int batch = 2; batch < 5; batch++) {
+    const size_t before = pager.loads(), loads = read_batch(pager) - before;
+    CAPTURE(batch);
+    // Half fits, of which one layer at a time is passing through: the least recently used would
+    // each be dropped just before their turn, and all be read again.
+    CHECK(loads < experts * 3 / 4 + every.size() / 2);
+    CHECK(pager.resident_bytes() <= limit);
+  }
 }
