@@ -3,10 +3,10 @@
 //   node test/bench/ring_mini.mjs MODEL [--memory BYTES] [--limit BYTES] [--prompts 128,512]
 //     [--decode 32] [--coverage 1] [--share 1] [--json]
 //
-// --memory is what the engine is told (memoryBytes); --limit is what the system enforces: the process
-// runs in a memory cgroup of that size, which holds its own memory and the file pages that it reads.
-// Linux with cgroup v1 and root only. The model's pages are dropped from the page cache first.
-// ring_mini.py writes a model.
+// --memory is what the engine is told (memoryBytes); --limit is what the system enforces: the
+// process runs in a memory cgroup of that size, which holds its own memory and the file pages that
+// it reads. Linux with cgroup v1 and root only. The model's pages are dropped from the page cache
+// first. ring_mini.py writes a model.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -109,8 +109,4 @@ async function measure(path) {
 const path = resolve(positionals[0]);
 if (values.limit) dropFromCache(path);
 const result = values.limit ? runLimited(values.limit) : await measure(path);
-if (values.json) {
-  console.log(JSON.stringify(result));
-} else {
-  console.log(JSON.stringify(result, null, 2));
-}
+console.log(JSON.stringify(result, null, values.json ? 0 : 2));

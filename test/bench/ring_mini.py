@@ -101,7 +101,8 @@ def vectors(layer: int) -> list[tuple[str, list[int]]]:
     c = CONFIG
     hidden, lightning = c["hidden_size"], (layer + 1) % c["layer_group_size"] != 0
     p = f"model.layers.{layer}."
-    found = [(p + f"{name}.weight", [hidden]) for name in ("input_layernorm", "post_attention_layernorm")]
+    norms = ("input_layernorm", "post_attention_layernorm")
+    found = [(p + f"{name}.weight", [hidden]) for name in norms]
     found += [(p + f"attention.{x}_layernorm.weight", [c["head_dim"]]) for x in ("query", "key")]
     if lightning:
         found.append((p + "attention.g_norm.weight", [c["num_attention_heads"] * c["head_dim"]]))
@@ -120,7 +121,7 @@ def int4_tensors(name: str, rows: int, cols: int) -> list[tuple[str, str, list[i
 
 
 def values(name: str, dtype: str, shape: list[int], cols: int) -> np.ndarray:
-    """The tensor's bytes. `cols`: of the matrix that it belongs to."""
+    """The tensor, random. `cols`: of the matrix that it belongs to."""
     if dtype == "I32":  # all values but -8, so that their mean is 0; deviation 4.32
         pairs = np.frombuffer(RANDOM.bytes(math.prod(shape) * 4), "u1").copy()
         pairs[pairs & 0x0F == 0] |= 0x08
@@ -130,8 +131,6 @@ def values(name: str, dtype: str, shape: list[int], cols: int) -> np.ndarray:
         base = 1 if "word_embeddings" in name else 1 / math.sqrt(cols)
         spread = RANDOM.integers(0, 4, shape).astype(np.float16) / 8
         return ((0.8125 + spread) * np.float16(base / 4.32)).astype("<f2")
-    if dtype == "I64":
-        raise AssertionError("written by the caller")
     if name.endswith("expert_bias"):
         return RANDOM.normal(0, 0.02, shape).astype("<f4")
     if name.endswith("mlp.gate.weight"):

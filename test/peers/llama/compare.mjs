@@ -1,5 +1,5 @@
-// Compares Ringside's logits with llama.cpp's on GGUF files with random weights, of every family and
-// type that both read. Fails beyond the tolerances below. README.md says how to run it.
+// Compares Ringside's logits with llama.cpp's on GGUF files with random weights, of every family
+// and type that both read. Fails beyond the tolerances below. README.md says how to run it.
 //
 //   node test/peers/llama/compare.mjs [--models FOLDER] [--backend NAME] [--seed N] [NAME...]
 //
@@ -28,8 +28,8 @@ const VOCABULARY = 2048; // as make_models.py writes it
 // where the worst was 1.1e-5; but llama.cpp takes GELU from a table of halves (4.1e-3).
 const F32_DIFFERENCE = { starcoder2: 8.2e-3, default: 1e-4 };
 // Of types whose activations are rounded: the mean KL divergence, in nats, from what the same
-// numbers give in F32. Where a router chooses, rounding turns close choices over, and random weights
-// make many close.
+// numbers give in F32. Where a router chooses, rounding turns close choices over, and random
+// weights make many close.
 const DIVERGENCE = {
   F16: 2e-12,
   BF16: 1.3e-4,
@@ -105,7 +105,9 @@ async function main(folder, scratch) {
   if (!isThere) run("python3", [join(here, "make_models.py"), folder]);
   buildOurs();
   const llama = await startTheirs();
-  console.log("| | log probability ± | KL | same best | Ringside from exact | llama.cpp from exact | |");
+  console.log(
+    "| | log probability ± | KL | same best | Ringside from exact | llama.cpp from exact | |",
+  );
   console.log("|---|---|---|---|---|---|---|");
   let passed = 0;
   let failed = 0;

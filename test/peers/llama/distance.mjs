@@ -1,4 +1,5 @@
-// How far one engine's next-token distributions are from another's. Rows are logits, one a position.
+// How far one engine's next-token distributions are from another's. Rows are logits, one for each
+// position.
 
 function logSoftmax(logits) {
   const most = logits.reduce((a, b) => Math.max(a, b));
