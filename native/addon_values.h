@@ -126,7 +126,7 @@ LoadOptions load_options_of(const Napi::Value& value) {
   load.threads = size_of(options, "threads", 0);
   load.model.context_tokens = size_of(options, "contextTokens", 0);
   load.model.memory_bytes = bytes_of(options, "memoryBytes");
-  load.model.expert_cover = float(number_of(options, "expertCoverage", 1));
+  load.model.expert_coverage = float(number_of(options, "expertCoverage", 1));
   load.model.active_share = float(number_of(options, "activeShare", 1));
   load.model.slope_layer_shift = size_of(options, "slopeLayerShift", 0);
   return load;

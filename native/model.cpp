@@ -62,7 +62,7 @@ void Model::count_bytes() {
 // the router's weight is enough.
 void Model::limit_experts(const ModelOptions& options) {
   const auto in_range = [](float share) { return share > 0 && share <= 1; };
-  if (!in_range(options.expert_cover) || !in_range(options.active_share)) {
+  if (!in_range(options.expert_coverage) || !in_range(options.active_share)) {
     throw EngineError(ErrorCode::bad_request,
                       "expertCoverage and activeShare must be above 0 and at most 1.");
   }
@@ -74,7 +74,7 @@ void Model::limit_experts(const ModelOptions& options) {
   const double room = double(options.active_share) * double(counts.total) - always;
   max_experts_ = int(std::clamp(room / each, 1.0, double(max_experts_)));
   for (Layer& layer : weights_->layers) {
-    layer.router.cover = options.expert_cover;
+    layer.router.cover = options.expert_coverage;
     layer.router.max_run = max_experts_;
   }
 }

@@ -20,7 +20,7 @@ namespace ringside {
 struct ModelOptions {
   int context_tokens = 0;     // 0: what the model was made for, the maximum
   size_t memory_bytes = 0;    // for everything; 0: no limit
-  float expert_cover = 1;     // of a token's router weight, run experts until so much is covered
+  float expert_coverage = 1;  // of a token's router weight, run experts until so much is covered
   float active_share = 1;     // of the parameters, at most so many run for a token
   int slope_layer_shift = 0;  // of lightning attention's decay, see decay()
 };

@@ -163,7 +163,7 @@ void report(const char* path, const Texts& texts, const Setting& setting) {
   const auto cpu = make_backend("auto", 1), whole_cpu = make_backend("auto", 1);
   CountingBackend counting(*cpu);
   const ModelOptions options{.context_tokens = int(kTokensAFile),
-                             .expert_cover = setting.cover,
+                             .expert_coverage = setting.cover,
                              .active_share = setting.share};
   LoadedModel limited(path, counting, options);
   LoadedModel whole(path, *whole_cpu, {.context_tokens = int(kTokensAFile)});
