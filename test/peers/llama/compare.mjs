@@ -24,7 +24,7 @@ const SEQUENCES = 4;
 const TOKENS = 48;
 const VOCABULARY = 2048; // as make_models.py writes it
 
-// The bounds are twice the worst of three seeds (of 192 positions each). Nothing is rounded in F32,
+// But for F32 (nine times) the bounds are twice the worst of three seeds (of 192 positions each). Nothing is rounded in F32,
 // where the worst was 1.1e-5; but llama.cpp takes GELU from a table of halves (4.1e-3).
 const F32_DIFFERENCE = { starcoder2: 8.2e-3, default: 1e-4 };
 // Of types whose activations are rounded: the mean KL divergence, in nats, from what the same
