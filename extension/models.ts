@@ -59,7 +59,7 @@ async function pull(
     progress.report({ message: news.message, increment: Math.max(0, percent - shown) });
     shown = Math.max(shown, percent);
   });
-  const params: PullParams = { id, http: { ...workspace.getConfiguration("http") } };
+  const params: PullParams = { id, http: workspace.getConfiguration().get("http") };
   try {
     return await client.sendRequest<PullResult>(pullMethod, params, token);
   } catch (error) {

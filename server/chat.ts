@@ -10,7 +10,7 @@ export interface Message {
 }
 
 /** Text of the template, or of a message, in the order in which they stand in the prompt. */
-export interface Segment {
+interface Segment {
   readonly text: string;
   readonly from: "template" | "message";
 }
@@ -28,7 +28,7 @@ export function canChat({ prompting }: Pick<ModelInfo, "prompting">): boolean {
 }
 
 /** The conversation as the model's template writes it, up to where its answer begins. */
-export async function renderChat(model: Chat, messages: readonly Message[]): Promise<Segment[]> {
+async function renderChat(model: Chat, messages: readonly Message[]): Promise<Segment[]> {
   const { chatTemplate, bosToken, ends } = model.prompting;
   if (!canChat(model)) {
     throw new RingsideError(
@@ -70,7 +70,7 @@ export async function renderChat(model: Chat, messages: readonly Message[]): Pro
  * Tokens of `segments`. Special tokens are read in the template's text only; text that stands between
  * two of them is encoded as one, wherever it comes from.
  */
-export function encodeChat(
+function encodeChat(
   segments: readonly Segment[],
   specialTokens: Readonly<Record<string, number>>,
   encode: (text: string, atStart: boolean) => ArrayLike<number>,

@@ -19,22 +19,20 @@ export interface GenerateOptions {
 }
 
 const CACHED_LINES = 8192; // a 20,000-line file's window holds about 250
-const CACHED_TEXTS = 16; // suffixes and snippets, which stay while the prefix grows
-const MIN_CACHED_TEXT = 64; // characters; less is encoded as fast as it is looked up
+const CACHED_TEXTS = 16; // of one prompt: the suffix and snippets, which stay while the prefix grows
 
-/** A map that forgets what was stored first once it is full. */
+/** A map that forgets what was asked for the longest ago once it is full. */
 class Kept<Value> {
   private readonly entries = new Map<string, Value>();
 
   constructor(private readonly capacity: number) {}
 
   get(key: string, make: () => Value): Value {
-    const known = this.entries.get(key);
-    if (known !== undefined) return known;
-    const made = make();
-    this.entries.set(key, made);
+    const value = this.entries.get(key) ?? make();
+    this.entries.delete(key);
+    this.entries.set(key, value);
     if (this.entries.size > this.capacity) this.entries.delete(this.entries.keys().next().value!);
-    return made;
+    return value;
   }
 }
 
@@ -52,9 +50,7 @@ export class ModelEngine {
       syntaxFeatureNames.every((name, index) => name === syntaxFeatures[index]);
     this.vocabulary = {
       encode: (text, atStart) =>
-        text.length < MIN_CACHED_TEXT
-          ? this.encode(text, atStart)
-          : this.texts.get(`${atStart}${text}`, () => this.encode(text, atStart)),
+        this.texts.get(`${atStart}${text}`, () => this.encode(text, atStart)),
       count: (line) => this.counts.get(line, () => this.encode(line, false).length),
       bos: prompting.bos,
       fim: fimOf({ family, specialTokens, named: prompting }),

@@ -144,12 +144,15 @@ connection.onRequest(pullMethod, async (params: PullParams, token) => {
   const controller = new AbortController();
   const listener = token.onCancellationRequested(() => controller.abort());
   try {
-    return await pullModel(
+    const result = await pullModel(
       params,
       settings,
       (progress) => void connection.sendNotification(pullProgressMethod, progress),
       controller.signal,
     );
+    // It may be what the settings have asked for all along, and could not be loaded before.
+    if (result.kind === "here") void session.load(settings, true);
+    return result;
   } finally {
     listener.dispose();
   }

@@ -14,26 +14,26 @@ import type { Settings, Status } from "./protocol";
 import { selfTest } from "./selftest";
 import { SyntaxTrees } from "./trees";
 import type { Tuning } from "./tuning";
+import { countText, percentText } from "./units";
 
 export interface Listener {
   status(status: Status): void;
   log(message: string): void;
 }
 
-type LoadKey = Pick<
-  Settings,
-  | "model"
-  | "modelsDirectory"
-  | "device"
-  | "threads"
-  | "contextTokens"
-  | "maxTokens"
-  | "memoryMB"
-  | "expertCoverage"
-  | "activeShare"
->;
-
 const MEMORY_SHARE = 0.75; // of the machine's, where the settings name no limit
+
+/** What the settings ask of a model, as far as it has to be loaded anew for it. */
+function wishOf(settings: Settings) {
+  const { model, modelsDirectory, device, threads, memoryMB, expertCoverage, activeShare } =
+    settings;
+  const memoryBytes = Math.round(memoryMB === null ? os.totalmem() * MEMORY_SHARE : memoryMB * 1e6);
+  const contextTokens = contextFor(settings);
+  const options = { threads, contextTokens, memoryBytes, expertCoverage, activeShare };
+  return { model, modelsDirectory, device, options };
+}
+
+type Wish = ReturnType<typeof wishOf>;
 
 export class Session {
   readonly cache = new CompletionCache();
@@ -44,9 +44,9 @@ export class Session {
   engine: ModelEngine | null = null;
   tuning: Tuning | null = null;
   private says: readonly string[] = [];
-  private loadedFor: string | null = null;
+  private wanted = ""; // the wish that is loaded, or being loaded, or failed
+  private superseded = new AbortController(); // of its loading
   private loading: Promise<void> = Promise.resolve();
-  private testing = new AbortController();
   private showsFailure = false;
 
   constructor(
@@ -54,25 +54,27 @@ export class Session {
     private readonly listener: Listener,
   ) {}
 
-  /** Loads what the settings ask for, unless it is loaded already. Never rejects: the status tells. */
-  load(settings: LoadKey): Promise<void> {
-    this.testing.abort(); // a model that is no longer wanted
-    this.loading = this.loading.then(() => this.reload(settings));
+  /**
+   * Loads what the settings ask for, unless it is loaded, or failed and `again` is not set. Never
+   * rejects: the status tells.
+   */
+  load(settings: Settings, again = false): Promise<void> {
+    const wish = wishOf(settings);
+    const wanted = JSON.stringify(wish);
+    if (wanted === this.wanted && !(again && this.engine === null)) return this.loading;
+    this.wanted = wanted;
+    this.superseded.abort();
+    this.superseded = new AbortController();
+    const { signal } = this.superseded;
+    this.loading = this.loading.then(() => this.reload(wish, settings, signal));
     return this.loading;
   }
 
-  private async reload(settings: LoadKey): Promise<void> {
-    const { model, modelsDirectory, threads, memoryMB, expertCoverage, activeShare } = settings;
-    const contextTokens = contextFor(settings);
-    const memoryBytes = Math.round(
-      memoryMB === null ? os.totalmem() * MEMORY_SHARE : memoryMB * 1e6,
-    );
-    const options = { threads, contextTokens, memoryBytes, expertCoverage, activeShare };
-    const key = JSON.stringify([model, modelsDirectory, settings.device, options]);
-    if (this.loadedFor === key) return;
-    this.loadedFor = key;
+  private async reload(wish: Wish, settings: Settings, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
     this.close();
-    const name = model === null ? basename(this.bundledModel) : basename(model);
+    const { model, modelsDirectory, options } = wish;
+    const name = basename(model ?? this.bundledModel);
     this.listener.status({ kind: "loading", model: name, share: 0 });
     const start = performance.now();
     try {
@@ -90,20 +92,18 @@ export class Session {
       if (!engine.takesFeatures && engine.info.syntaxFeatures.length > 0) {
         this.listener.log(`${name} was made with other syntax features; its gate goes without.`);
       }
-      if (source.kind !== "bundled") await this.test(engine, settings);
+      if (source.kind !== "bundled") await this.test(engine, settings, signal);
       this.engine = engine;
       this.ready();
     } catch (error) {
-      if (isAbort(error)) this.loadedFor = null;
-      else this.failed(error);
+      if (!isAbort(error)) this.failed(error);
     }
   }
 
   /** Two seconds in which the model shows what it can do here. Rejects if another one is chosen. */
-  private async test(engine: ModelEngine, settings: LoadKey): Promise<void> {
-    this.testing = new AbortController();
+  private async test(engine: ModelEngine, settings: Settings, signal: AbortSignal): Promise<void> {
     try {
-      const { speeds, tuning, says } = await selfTest(engine, settings, this.testing.signal);
+      const { speeds, tuning, says } = await selfTest(engine, settings, signal);
       this.tuning = tuning;
       this.debounce.expect(tuning.keystrokeMs);
       this.says = tuning.verdict === "slow" ? [...says, tryInstead(engine, tuning)] : says;
@@ -164,10 +164,9 @@ function tryInstead({ info }: ModelEngine, { keystrokeMs }: Tuning): string {
 }
 
 function describe({ info }: ModelEngine): string {
-  const millions = (count: number) => `${(count / 1e6).toFixed(1)} M`;
-  const share = (info.activeExpertShare * 100).toFixed(1);
   return (
-    `${millions(info.parameters)} parameters, ${millions(info.activeParameters)} a token ` +
-    `(${share} % of the experts), ${info.backend}, ${info.threads} threads`
+    `${countText(info.parameters)} parameters, ${countText(info.activeParameters)} a token ` +
+    `(${percentText(info.activeExpertShare)} of the experts), ${info.backend}, ` +
+    `${info.threads} threads`
   );
 }

@@ -6,8 +6,8 @@ import { isAbort, RingsideError } from "../errors";
 import { defaultSettings } from "../settings";
 import { type Choice, choices, choose, idOf } from "./catalogue";
 import { describe, shortId } from "./list";
-import { bytesText, type Progress, timeText } from "./progress";
-import { pull } from "./pull";
+import { bytesText } from "../units";
+import { type Progress, progressParts, shareOf } from "./progress";
 import { modelsDirectoryIn } from "./source";
 
 export const modelsUsage = `  ringside models                      the models that Ringside knows, and which are here
@@ -110,6 +110,7 @@ async function bring(
     terminal.err(`${model.name}: ${model.note}\n`);
   const onProgress = progressTo(terminal);
   try {
+    const { pull } = await import("./pull.js"); // only who downloads loads what it takes
     const { path, files } = await pull(choice, { ...from, signal, onProgress });
     clear(terminal);
     const came = files.filter(({ sha256 }) => sha256 !== null);
@@ -151,10 +152,9 @@ function progressTo(terminal: Terminal): (progress: Progress) => void {
 }
 
 export function progressLine(progress: Progress): string {
-  const { phase, file, bytes, total, bytesPerSecond, secondsLeft } = progress;
-  if (phase === "checking") return `checking what is here: ${bytesText(bytes)}  ${file}`;
-  const share = total === null || total === 0 ? "" : `${Math.floor((bytes / total) * 100)} %  `;
-  const of = total === null ? bytesText(bytes) : `${bytesText(bytes)} of ${bytesText(total)}`;
-  const left = secondsLeft === null ? "" : `  ${timeText(secondsLeft)} left`;
-  return `${share}${of}  ${bytesText(bytesPerSecond)}/s${left}  ${file}`;
+  const share = shareOf(progress);
+  const percent = share === null || progress.phase === "checking" ? [] : [percentDone(share)];
+  return [...percent, ...progressParts(progress), progress.file].join("  ");
 }
+
+const percentDone = (share: number) => `${Math.floor(share * 100)} %`;

@@ -2,7 +2,7 @@
 
 import { statfs } from "node:fs/promises";
 import { RingsideError } from "../errors";
-import { bytesText } from "./progress";
+import { bytesText } from "../units";
 
 const SPARE_BYTES = 64_000_000; // left on the disk for everything else
 

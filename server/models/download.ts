@@ -13,7 +13,8 @@ import { ensureSpace, onDisk } from "./disk";
 import type { RemoteFile } from "./files";
 import { withLock } from "./lock";
 import { type Identity, PartFile, partSize } from "./part";
-import { bytesText, Meter, type Progress } from "./progress";
+import { bytesText } from "../units";
+import { Meter, type Progress } from "./progress";
 import { environmentProxy, type ProxySettings } from "./proxy";
 import { Passing, passingOf, type Reply, redirected, refusal, replyOf } from "./reply";
 

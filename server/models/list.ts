@@ -3,7 +3,7 @@
 import type { DownloadableModel } from "../protocol";
 import { defaultSettings } from "../settings";
 import { type Choice, choices, idOf, memoryBytes } from "./catalogue";
-import { bytesText } from "./progress";
+import { bytesText } from "../units";
 import { isThere } from "./source";
 
 /** The shortest id that means this form. */

@@ -1,5 +1,7 @@
 // How far a job of several files has come, how fast it goes and how long it will take.
 
+import { bytesText, timeText } from "../units";
+
 export interface Progress {
   /** "checking": what an earlier try left is read back; "downloading": bytes come in. */
   readonly phase: "checking" | "downloading";
@@ -56,22 +58,15 @@ export class Meter {
   }
 }
 
-/** `bytes` for a reader, in powers of 1000: "987 B", "4.7 GB". */
-export function bytesText(bytes: number): string {
-  if (bytes < 1000) return `${Math.round(bytes)} B`;
-  const units = ["kB", "MB", "GB", "TB"];
-  let value = bytes;
-  let unit = -1;
-  do {
-    value /= 1000;
-    unit++;
-  } while (value >= 999.5 && unit < units.length - 1);
-  return `${value < 9.95 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+/** What `progress` says, in parts: "1.2 GB of 4.7 GB", "30 MB/s", "2 min left". */
+export function progressParts({ phase, bytes, total, bytesPerSecond, secondsLeft }: Progress) {
+  if (phase === "checking") return [`checking what is here: ${bytesText(bytes)}`];
+  const amount = total === null ? bytesText(bytes) : `${bytesText(bytes)} of ${bytesText(total)}`;
+  const left = secondsLeft === null ? [] : [`${timeText(secondsLeft)} left`];
+  return [amount, `${bytesText(bytesPerSecond)}/s`, ...left];
 }
 
-/** `seconds` for a reader: "45 s", "3 min", "2 h 5 min". */
-export function timeText(seconds: number): string {
-  if (seconds < 60) return `${Math.ceil(seconds)} s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+/** 0 to 1; null: not known. */
+export function shareOf({ bytes, total }: Progress): number | null {
+  return total === null || total === 0 ? null : bytes / total;
 }

@@ -1,7 +1,7 @@
 // What a server's answer says, and what a failure means: whether to try again, or what to do.
 
 import { RingsideError } from "../errors";
-import { timeText } from "./progress";
+import { timeText } from "../units";
 
 /** An answer's head, as far as a download needs it. */
 export interface Reply {

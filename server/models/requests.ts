@@ -3,7 +3,7 @@
 import { coded, isAbort } from "../errors";
 import type { PullParams, PullProgress, PullResult, Settings } from "../protocol";
 import { choose } from "./catalogue";
-import { bytesText, type Progress, timeText } from "./progress";
+import { progressParts, shareOf } from "./progress";
 import { readProxySettings } from "./proxy";
 import { modelsDirectoryIn } from "./source";
 
@@ -22,7 +22,8 @@ export async function pullModel(
       ...(mirror !== null && { base: mirror }),
       proxy: readProxySettings(http),
       signal,
-      onProgress: (progress) => onProgress({ id, ...told(progress) }),
+      onProgress: (progress) =>
+        onProgress({ id, share: shareOf(progress), message: progressParts(progress).join(", ") }),
     });
     return { kind: "here" };
   } catch (error) {
@@ -30,13 +31,4 @@ export async function pullModel(
     const { code, message } = coded(error);
     return { kind: "failed", code, message };
   }
-}
-
-function told({ phase, bytes, total, bytesPerSecond, secondsLeft }: Progress) {
-  const of = total === null ? "" : ` of ${bytesText(total)}`;
-  const rate = bytesPerSecond > 0 ? `, ${bytesText(bytesPerSecond)}/s` : "";
-  const left = secondsLeft === null ? "" : `, ${timeText(secondsLeft)} left`;
-  const message =
-    phase === "checking" ? "checking what is here" : `${bytesText(bytes)}${of}${rate}${left}`;
-  return { share: total === null || total === 0 ? null : bytes / total, message };
 }

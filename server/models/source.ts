@@ -5,9 +5,9 @@ import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { RingsideError } from "../errors";
-import { type CatalogueModel, type Choice, choose, folderOf, idOf } from "./catalogue";
+import { type Choice, choose, folderOf, idOf } from "./catalogue";
 import { loadable } from "./files";
-import { bytesText } from "./progress";
+import { bytesText } from "../units";
 
 export interface Places {
   /** The folder of the model that comes with Ringside. */
@@ -19,8 +19,6 @@ export interface ModelSource {
   readonly kind: "bundled" | "local" | "catalogue";
   /** A folder, or a .gguf file. */
   readonly path: string;
-  /** What the catalogue knows of it; null: a model that it doesn't know. */
-  readonly entry: CatalogueModel | null;
 }
 
 /**
@@ -32,16 +30,12 @@ export function resolveModel(
   setting: string | null,
   { bundled, modelsDirectory }: Places,
 ): ModelSource {
-  if (setting === null) return bundledAt(bundled);
+  if (setting === null) return { kind: "bundled", path: bundled };
   const path = pathIn(setting);
-  if (path !== null) return { kind: "local", path: checked(path), entry: null };
+  if (path !== null) return { kind: "local", path: checked(path) };
   const choice = choose(setting);
-  if (choice.variant === null) return bundledAt(bundled);
-  return { kind: "catalogue", path: downloaded(choice, modelsDirectory), entry: choice.model };
-}
-
-function bundledAt(path: string): ModelSource {
-  return { kind: "bundled", path, entry: choose("ringside-small").model };
+  if (choice.variant === null) return { kind: "bundled", path: bundled };
+  return { kind: "catalogue", path: downloaded(choice, modelsDirectory) };
 }
 
 /** The path that `setting` is, or null if it looks like a name. */

@@ -1,8 +1,11 @@
 // The built server over stdio: node extension/build.mjs && node native/build.mjs
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import {
   createMessageConnection,
   type MessageConnection,
@@ -10,6 +13,7 @@ import {
   StreamMessageWriter,
 } from "vscode-jsonrpc/node";
 import type { Status } from "../../server/protocol";
+import { FileServer } from "./models/server";
 
 const server = join(__dirname, "../../dist/server.js");
 const uri = "file:///p/a.ts";
@@ -19,6 +23,7 @@ const TIMEOUT_MS = 20_000; // for a model to load on a busy machine
 interface Client {
   readonly connection: MessageConnection;
   readonly settled: Status; // the first status that is not loading
+  readonly statuses: readonly Status[]; // all so far
 }
 
 const ask = ({ connection }: Client, line = 1, character = 9) =>
@@ -38,9 +43,11 @@ async function check(settings: unknown, use: (client: Client) => Promise<void>) 
     new StreamMessageWriter(child.stdin),
   );
   try {
+    const statuses: Status[] = [];
     const status = new Promise<Status>((resolve, reject) => {
       setTimeout(() => reject(new Error("The server says nothing.")), TIMEOUT_MS).unref();
       connection.onNotification("ringside/status", (heard: Status) => {
+        statuses.push(heard);
         if (heard.kind !== "loading") resolve(heard);
       });
     });
@@ -54,7 +61,7 @@ async function check(settings: unknown, use: (client: Client) => Promise<void>) 
     await connection.sendNotification("initialized", {});
     const textDocument = { uri, languageId: "typescript", version: 1, text };
     await connection.sendNotification("textDocument/didOpen", { textDocument });
-    await use({ connection, settled: await status });
+    await use({ connection, settled: await status, statuses });
   } finally {
     connection.dispose();
     child.kill();
@@ -99,6 +106,36 @@ suite("language server", () => {
       assert.ok(client.settled.kind === "failed");
       assert.equal(client.settled.code, "MODEL_NOT_FOUND");
       assert.match(client.settled.message, /ringside pull qwen2.5-coder-1.5b/);
+    }));
+  test("loads a model that was chosen before it was downloaded", async () => {
+    const host = await FileServer.start(readFileSync(gguf));
+    const modelsDirectory = mkdtempSync(join(tmpdir(), "ringside-lsp-"));
+    // One of which nobody published the size or the checksum: any file may be it.
+    const model = "qwen2.5-coder-0.5b-q4_k_m";
+    const settings = { ...quick, model, modelsDirectory, mirror: host.base };
+    try {
+      await check(settings, async ({ connection, settled, statuses }) => {
+        assert.equal(settled.kind === "failed" && settled.code, "MODEL_NOT_FOUND");
+        const pulled = connection.sendRequest("ringside/pull", { id: model, http: {} });
+        assert.deepEqual(await pulled, { kind: "here" });
+        const end = Date.now() + TIMEOUT_MS;
+        while (statuses.at(-1)?.kind !== "ready" && Date.now() < end) await delay(50);
+        const last = statuses.at(-1)!;
+        assert.equal(last.kind === "ready" && last.model, "Tiny Coder");
+      });
+    } finally {
+      await host.stop();
+    }
+  });
+  test("loads once for settings that ask for the same model", () =>
+    check({ ...quick, model: gguf }, async ({ connection, statuses }) => {
+      for (const enabled of [false, true]) {
+        await connection.sendNotification("workspace/didChangeConfiguration", {
+          settings: { ringside: { ...quick, model: gguf, enabled } },
+        });
+      }
+      await connection.sendRequest("ringside/models");
+      assert.equal(statuses.filter(({ kind }) => kind === "ready").length, 1);
     }));
   test("answers an older request that a newer one ends", () =>
     check({ ...quick, debounceMs: 200 }, async (client) => {

@@ -51,7 +51,7 @@ suite("inspection", () => {
     const rows = await inspect(gguf);
     assert.equal(rows.family, "qwen2, gguf");
     assert.equal(rows.parameters, "120 K, all of them for each token");
-    assert.match(rows.weights!, /^Q8_0 127 KB, F32 2.30 KB$/);
+    assert.match(rows.weights!, /^Q8_0 127 kB, F32 2.3 kB$/);
     assert.equal(rows.context, "1024 of 4096 tokens");
     assert.match(rows.memory!, /^No memory limit: weights .* context of 1024 tokens/);
     assert.match(rows.middle!, /^yes: laid out as qwen \(prefix, suffix, middle; several files/);

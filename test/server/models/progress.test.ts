@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
-import { bytesText, Meter, type Progress, timeText } from "../../../server/models/progress";
+import { bytesText, timeText } from "../../../server/units";
+import { Meter, type Progress } from "../../../server/models/progress";
 
 /** A meter with a clock to set, and what it told. */
 function meter(total: number | null) {

@@ -70,7 +70,6 @@ suite("model source", () => {
     const file = put("models", "qwen2.5-coder-3b-q4_k_m", name);
     check("qwen2.5-coder-3b", "catalogue", file);
     check("Qwen2.5-Coder-3B-Q4_K_M", "catalogue", file);
-    assert.equal(resolveModel("qwen2.5-coder-3b", places).entry?.tuning, "base");
     checkNone("qwen2.5-coder-3b-q8_0", /is not downloaded/);
   });
   test("is no model of which a part is missing", () => {
