@@ -212,23 +212,19 @@ void add_counts(Napi::Object& info, const Model& model) {
   const double experts = routed + shared;
   info["parameters"] = double(counts.total);
   info["activeParameters"] = double(counts.total) - routed * (1 - share);
-  info["embeddingParameters"] = double(counts.embedding);
   info["activeExpertShare"] = experts == 0 ? 1 : (routed * share + shared) / experts;
 }
 
 Napi::Object to_info(Napi::Env env, Engine& engine) {
   const Model& model = engine.model();
   const Config& config = model.config();
-  const WeightBytes& bytes = model.weight_bytes();
 
   Napi::Object info = Napi::Object::New(env);
   info["name"] = config.model_name;
   info["family"] = config.family;
   info["format"] = engine.files().gguf() != nullptr ? "gguf" : "safetensors";
   add_counts(info, model);
-  info["weightBytes"] = double(bytes.fixed + bytes.routed);
   info["bytesByType"] = to_bytes_by_type(env, engine.files());
-  info["sequenceBytes"] = double(model.memory().sequence);
   info["memory"] = to_memory(env, model);
   info["vocabularySize"] = config.vocab_size;
   info["contextTokens"] = model.context_tokens();

@@ -11,9 +11,6 @@ namespace ringside {
 
 namespace {
 
-// No product of two sizes passes 2^62, so nothing below needs to fear an overflow.
-constexpr int64_t kMaxSize = 1 << 24;
-
 std::vector<double> alibi_slopes(int n) {
   const auto power_of_two = [](int m) {
     std::vector<double> slopes(static_cast<size_t>(m));
@@ -75,6 +72,13 @@ bool Config::has_experts(int layer) const {
   return std::find(mlp_only_layers.begin(), mlp_only_layers.end(), layer) == mlp_only_layers.end();
 }
 
+bool Config::has_dense() const {
+  for (int l = 0; l < std::min(num_hidden_layers, kMaxLayers); l++) {  // it may be unchecked yet
+    if (!has_experts(l)) return true;
+  }
+  return false;
+}
+
 int Config::ring_reach() const { return std::max(ring_window, ring_max_hop); }
 
 void check_config(const Config& c, const std::string& where) {
@@ -85,7 +89,7 @@ void check_config(const Config& c, const std::string& where) {
   };
   need(c.num_attention_heads % c.num_key_value_heads == 0,
        "num_attention_heads must be a multiple of num_key_value_heads");
-  need(c.num_attention_heads <= 4096 && c.num_hidden_layers <= 4096,
+  need(c.num_attention_heads <= 4096 && c.num_hidden_layers <= kMaxLayers,
        "it has more than 4,096 heads or layers");
   need(c.head_dim <= kMaxHeadDim, "head_dim must be at most 256");
   need(int64_t(c.num_attention_heads) * c.head_dim <= kMaxSize, "the heads are too wide");

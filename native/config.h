@@ -2,11 +2,17 @@
 // of data (families.h); nothing below branches on a family's name.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace ringside {
+
+// The largest size of anything. No product of two passes 2^62, so nothing needs to fear an
+// overflow.
+constexpr int64_t kMaxSize = 1 << 24;
+constexpr int kMaxLayers = 4096;
 
 // How the rotation's frequencies are stretched beyond the context that the model was trained on.
 struct RopeScaling {
@@ -75,6 +81,7 @@ struct Config {
 
   bool is_lightning(int layer) const;
   bool has_experts(int layer) const;
+  bool has_dense() const;  // a layer without experts
   // Positions before p that a query at p of a ring layer may look at: p - ring_reach() .. p - 1.
   int ring_reach() const;
   // Positions that a softmax layer's window spans; 0: all.

@@ -9,8 +9,6 @@ namespace ringside {
 
 namespace {
 
-constexpr int64_t kMaxSize = 1 << 24;
-
 // Keys stand behind the architecture's name: "qwen2.context_length".
 class Reader {
  public:
@@ -121,7 +119,7 @@ void read_experts(Config& c, const Reader& read) {
   c.n_group = std::max(1, read.size("expert_group_count", 0, 1));
   c.topk_group = std::max(1, read.size("expert_group_used_count", 0, 1));
   c.routed_scaling_factor = read.positive("expert_weights_scale", 1);
-  c.norm_topk_prob = read.flag("expert_weights_norm", c.family == "qwen3moe" || c.norm_topk_prob);
+  c.norm_topk_prob = read.flag("expert_weights_norm", c.norm_topk_prob);
   const int gating = read.size("expert_gating_func", 0, 0);
   if (gating > 2) read.unsupported("its router scores experts in another way");
   if (gating > 0) c.softmax_router = gating == 1;
@@ -141,6 +139,7 @@ Config config_from_gguf(const Gguf& gguf, const std::string& where) {
   const Reader read(gguf, name, where);
   Config c;
   family->defaults(c);
+  family->gguf_defaults(c);
   c.family = family->name;
   if (const GgufValue* title = gguf.find("general.name"); title && title->string()) {
     c.model_name = *title->string();
@@ -168,15 +167,9 @@ Config config_from_gguf(const Gguf& gguf, const std::string& where) {
       c.layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-6f);
   c.sliding_window = read.size("attention.sliding_window", 0, 0);
   c.tie_word_embeddings = !gguf.tensors.contains("output.weight");
-  // Converters reorder the rows of q and k of these two, so that neighbours are rotated.
-  c.rope_interleaved = c.family == "llama" || c.family == "bailingmoe";
   read_rope(c, read);
   read_experts(c, read);
-  bool any_dense = false;
-  for (int l = 0; l < std::min(c.num_hidden_layers, 4096); l++) {
-    any_dense = any_dense || !c.has_experts(l);
-  }
-  if (any_dense) c.intermediate_size = read.size("feed_forward_length", 1);
+  if (c.has_dense()) c.intermediate_size = read.size("feed_forward_length", 1);
   check_config(c, where);
   return c;
 }

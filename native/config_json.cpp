@@ -8,8 +8,6 @@ namespace ringside {
 
 namespace {
 
-constexpr int64_t kMaxSize = 1 << 24;
-
 class Reader {
  public:
   Reader(const Json& json, const std::string& where) : json_(json), where_(where) {}
@@ -221,11 +219,7 @@ Config read_config(const Json& json, const std::string& where) {
   read_rope(c, read, where);
   read_experts(c, read);
   check_activation(c, read);
-  bool any_dense = false;
-  for (int l = 0; l < std::min(c.num_hidden_layers, 4096); l++) {
-    any_dense = any_dense || !c.has_experts(l);
-  }
-  if (any_dense) c.intermediate_size = read.size("intermediate_size", 1);
+  if (c.has_dense()) c.intermediate_size = read.size("intermediate_size", 1);
   if (const Json* features = read.find("syntax_features")) {
     for (const Json& feature : features->array()) c.syntax_features.push_back(feature.string());
   }

@@ -136,20 +136,28 @@ void starcoder2_defaults(Config& c) {
   c.gelu = true;
 }
 
+// Converters reorder the rows of q and k, so that neighbours are rotated.
+void pairs_rotated(Config& c) { c.rope_interleaved = true; }
+
+void weights_normalized(Config& c) { c.norm_topk_prob = true; }
+
 constexpr Family kFamilies[] = {
-    {"ringside", "RingsideForCausalLM", "ringside", "", &kBailingNames, ringside_defaults},
-    {"qwen2", "Qwen2ForCausalLM", "qwen2", "qwen2", &kLlamaNames, qwen2_defaults},
-    {"qwen3", "Qwen3ForCausalLM", "qwen3", "qwen3", &kLlamaNames, qwen3_defaults},
-    {"qwen3moe", "Qwen3MoeForCausalLM", "qwen3_moe", "qwen3moe", &kLlamaNames, qwen3moe_defaults},
-    {"llama", "LlamaForCausalLM", "llama", "llama", &kLlamaNames, no_defaults},
-    {"mistral", "MistralForCausalLM", "mistral", "", &kLlamaNames, no_defaults},
+    {"ringside", "RingsideForCausalLM", "ringside", "", &kBailingNames, ringside_defaults,
+     no_defaults},
+    {"qwen2", "Qwen2ForCausalLM", "qwen2", "qwen2", &kLlamaNames, qwen2_defaults, no_defaults},
+    {"qwen3", "Qwen3ForCausalLM", "qwen3", "qwen3", &kLlamaNames, qwen3_defaults, no_defaults},
+    {"qwen3moe", "Qwen3MoeForCausalLM", "qwen3_moe", "qwen3moe", &kLlamaNames, qwen3moe_defaults,
+     weights_normalized},
+    {"llama", "LlamaForCausalLM", "llama", "llama", &kLlamaNames, no_defaults, pairs_rotated},
+    {"mistral", "MistralForCausalLM", "mistral", "", &kLlamaNames, no_defaults, no_defaults},
     {"starcoder2", "Starcoder2ForCausalLM", "starcoder2", "starcoder2", &kStarcoderNames,
-     starcoder2_defaults},
-    {"bailingmoe", "BailingMoeForCausalLM", "", "bailingmoe", &kBailingNames, bailing_defaults},
+     starcoder2_defaults, no_defaults},
+    {"bailingmoe", "BailingMoeForCausalLM", "", "bailingmoe", &kBailingNames, bailing_defaults,
+     pairs_rotated},
     {"bailingmoe2", "BailingMoeV2ForCausalLM", "", "bailingmoe2", &kBailingNames,
-     bailing_v2_defaults},
+     bailing_v2_defaults, no_defaults},
     {"bailing_moe_linear", "BailingMoeLinearV2ForCausalLM", "bailing_moe_linear", "",
-     &kBailingNames, bailing_v2_defaults},
+     &kBailingNames, bailing_v2_defaults, no_defaults},
 };
 
 }  // namespace

@@ -29,11 +29,12 @@ struct Names {
 
 struct Family {
   std::string_view name;
-  std::string_view architecture;  // config.json's
-  std::string_view model_type;    // config.json's, where no architecture is given; "": none
-  std::string_view gguf;          // general.architecture; "": there is none
-  const Names* names;             // in a Hugging Face folder
-  void (*defaults)(Config&);      // what the family's files do not say
+  std::string_view architecture;   // config.json's
+  std::string_view model_type;     // config.json's, where no architecture is given; "": none
+  std::string_view gguf;           // general.architecture; "": there is none
+  const Names* names;              // in a Hugging Face folder
+  void (*defaults)(Config&);       // what the family's files do not say
+  void (*gguf_defaults)(Config&);  // what its GGUF files do not say besides
 };
 
 // Reads and checks config.json. `where` names the file in messages. Throws EngineError

@@ -9,15 +9,10 @@ export interface ModelInfo {
   readonly parameters: number;
   /** Parameters that run for one token at most: everything but the experts not taken. */
   readonly activeParameters: number;
-  /** Of `parameters`, those of the input embedding. */
-  readonly embeddingParameters: number;
   /** The share of the experts' parameters that runs for one token, in 0..1. */
   readonly activeExpertShare: number;
-  readonly weightBytes: number;
   /** Bytes of the file's tensors by their type, as the file spells it. */
   readonly bytesByType: Readonly<Record<string, number>>;
-  /** Bytes of keys, values, states and checkpoints of one sequence at `contextTokens`. */
-  readonly sequenceBytes: number;
   readonly memory: MemoryPlan;
   readonly vocabularySize: number;
   readonly contextTokens: number;
@@ -45,7 +40,9 @@ export interface MemoryPlan {
   readonly expertBytes: number;
   /** Of routed experts that may be resident at once; 0: all. */
   readonly expertCacheBytes: number;
+  /** Of keys, values, states and checkpoints of one sequence at `contextTokens`. */
   readonly sequenceBytes: number;
+  /** Of the activations of one batch. */
   readonly scratchBytes: number;
   /** Tokens read at once. */
   readonly maxBatch: number;

@@ -11,7 +11,8 @@ namespace ringside {
 
 namespace {
 
-// The process without a model: Node, the grammars, the tokenizer. (Measured: 60 to 110 MB.)
+// The process without a model: Node, the grammars, the tokenizer. (The server's peak was 84 MB
+// beside a tiny model; the rest is for vocabularies of 150,000 tokens.)
 constexpr size_t kProcess = 128u << 20;
 constexpr int kLeastContext = 512;  // tokens; less holds no useful prompt
 constexpr int kBatches[] = {256, 64, 16};
@@ -20,16 +21,26 @@ constexpr int kEvery[] = {Checkpoints::kEvery, 4 * Checkpoints::kEvery};
 // experts.
 constexpr double kSequenceShare = 0.25;
 
-// Activations of one batch: what Model and Backend allocate, within a few percent.
+// Activations of one batch: what Model and the CPU backend allocate. (A test compares.)
 size_t scratch_bytes(const Config& c, int batch) {
+  // A row of inputs rounded: int8 in two orders, bfloat16, and for each 32 ten floats of scales and
+  // sums; rows end with a chunk of 256.
+  const auto rounded = [](size_t cols) { return (cols + 255) / 256 * 256 * 21 / 4; };
   const size_t hidden = size_t(c.hidden_size), attention = size_t(c.attention_dim());
-  const size_t ffn = size_t(std::max(c.intermediate_size, c.shared_intermediate_size));
-  const size_t widest = std::max({hidden, attention, ffn});
+  const size_t ffn = size_t(std::max(c.has_dense() ? c.intermediate_size : 0,
+                                     c.num_experts > 0 ? c.shared_intermediate_size : 0));
   const size_t top_k = size_t(c.num_experts_per_tok), expert = size_t(c.moe_intermediate_size);
-  const size_t floats = 3 * hidden + 4 * attention + std::max(attention, ffn) + ffn +
-                        top_k * (2 * expert + widest) + 2 * size_t(c.num_experts);
-  const size_t rounded = 5 * (widest + top_k * expert);  // int8 with scales, and bfloat16
-  return size_t(batch) * (floats * sizeof(float) + rounded) + size_t(c.vocab_size) * sizeof(float);
+  const size_t widest = std::max({hidden, attention, ffn, expert});
+  size_t kv_heads = 0;
+  for (int l = 0; l < c.num_hidden_layers; l++) {
+    kv_heads = std::max(kv_heads, size_t(c.kv_heads(l)));
+  }
+  const size_t qkv = attention + 2 * kv_heads * size_t(c.head_dim);
+  const size_t floats = 3 * hidden + qkv + attention + std::max(attention, ffn) + ffn +
+                        top_k * (2 * expert + widest + 3) + 3 * size_t(c.num_experts);
+  const size_t rows = (1 + 2 * top_k) * 6 * sizeof(float*);  // where each form of a row lies
+  const size_t inputs = rounded(widest) + top_k * rounded(expert) + rows;
+  return size_t(batch) * (floats * sizeof(float) + inputs) + size_t(c.vocab_size) * sizeof(float);
 }
 
 // The routed experts of one layer that a batch can touch, at most all of them.

@@ -83,10 +83,6 @@ std::optional<Token> fim_token(const Gguf& gguf, const char* key, const char* ol
 }
 
 void read_gguf(const Gguf& gguf, Prompting& prompting) {
-  prompting.bos = token_of(gguf, "tokenizer.ggml.bos_token_id");
-  // SentencePiece models start with it unless they say otherwise, the others only if they say so.
-  const bool sentencepiece = string_of(gguf, "tokenizer.ggml.model") == "llama";
-  prompting.adds_bos = flag_of(gguf, "tokenizer.ggml.add_bos_token").value_or(sentencepiece);
   for (const char* key : {"eos", "eot", "eom"}) {
     const auto token = token_of(gguf, std::string("tokenizer.ggml.") + key + "_token_id");
     if (token) prompting.ends.push_back(*token);
@@ -147,11 +143,10 @@ void read_template(const Json* json, Prompting& prompting) {
 
 void read_folder(const ModelFiles& files, const Tokenizer& tokenizer, Prompting& prompting) {
   with_json(files, "tokenizer_config.json", [&](const Json& json) {
-    prompting.bos = named_token(json.find("bos_token"), tokenizer);
-    const Json* adds = json.find("add_bos_token");
-    const Json* kind = json.find("tokenizer_class");
-    const bool llama = kind != nullptr && kind->string().starts_with("Llama");
-    prompting.adds_bos = prompting.bos && (adds != nullptr ? adds->boolean() : llama);
+    if (const auto bos = named_token(json.find("bos_token"), tokenizer)) prompting.bos = bos;
+    const Json* kind = json.find("tokenizer_class");  // Llama's adds it if nothing says otherwise
+    if (kind != nullptr && kind->string().starts_with("Llama")) prompting.adds_bos = true;
+    if (const Json* adds = json.find("add_bos_token")) prompting.adds_bos = adds->boolean();
     if (const auto end = named_token(json.find("eos_token"), tokenizer)) {
       prompting.ends.push_back(*end);
     }
@@ -176,6 +171,8 @@ TokenizerSpec tokenizer_spec(const ModelFiles& files) {
 
 Prompting read_prompting(const ModelFiles& files, const Tokenizer& tokenizer) {
   Prompting prompting;
+  prompting.bos = tokenizer.bos();
+  prompting.adds_bos = tokenizer.adds_bos();
   if (const Gguf* gguf = files.gguf()) {
     read_gguf(*gguf, prompting);
   } else {

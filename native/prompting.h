@@ -13,7 +13,7 @@
 namespace ringside {
 
 struct Prompting {
-  std::optional<Token> bos;  // stands before every prompt, if adds_bos
+  std::optional<Token> bos;  // stands before every prompt, if adds_bos (see Tokenizer)
   bool adds_bos = false;
   std::vector<Token> ends;  // of a text or of a turn, sorted, each once
   // GGUF's fim_*_token_id, where it has them.

@@ -43,7 +43,7 @@ class Tokenizer {
 
   // The model was trained on text in Unicode's normal form C. The caller has the tables for it.
   bool normalizes_nfc() const { return normalizes_nfc_; }
-  // What the source says of them; tokenizer.json says nothing.
+  // What the source says of them; tokenizer.json says nothing of the end.
   std::optional<Token> bos() const { return bos_; }
   std::optional<Token> eos() const { return eos_; }
   bool adds_bos() const { return adds_bos_; }

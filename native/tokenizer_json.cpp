@@ -27,6 +27,7 @@ class Reader {
     read_normalizer();
     if (const Json* step = json_.find("pre_tokenizer")) read_pre_tokenizer(*step);
     read_kind(model);
+    if (const Json* step = json_.find("post_processor")) read_post_processor(*step);
     read_merges(model.at("merges"));
     return std::move(spec_);
   }
@@ -183,6 +184,25 @@ class Reader {
     if (spec_.ignore_merges) unsupported("it ignores merges without splitting text");
     spec_.kind = TokenizerKind::sentencepiece;
     mark_bytes();
+  }
+
+  // A special token before every text is the one that texts begin with. What comes behind, and what
+  // pairs of texts are given, no prompt has.
+  void read_post_processor(const Json& step) {
+    const std::string type = step.at("type").string();
+    if (type == "Sequence") {
+      for (const Json& part : step.at("processors").array()) read_post_processor(part);
+    }
+    if (type != "TemplateProcessing") return;
+    const auto& single = step.at("single").array();
+    const Json* token = single.empty() ? nullptr : single.front().find("SpecialToken");
+    if (!token) return;
+    const std::string& text = token->at("id").string();
+    for (size_t id = 0; id < spec_.pieces.size(); id++) {
+      if (spec_.types[id] != TokenType::special || spec_.pieces[id] != text) continue;
+      spec_.bos = Token(id);
+      spec_.adds_bos = true;
+    }
   }
 
   void mark_bytes() {

@@ -28,7 +28,6 @@ Weights::Weights(const ModelFiles& files, const std::function<void(float)>& on_p
       where_(files.where()) {
   const Config& c = config_;
   embedding = matrix(std::string(names_.embedding), c.vocab_size, c.hidden_size);
-  counts.embedding = counts.total;
   const std::string head_name(names_.head);
   const bool has_head = find(head_name + ".weight") || find(head_name + ".weight_packed");
   head = c.tie_word_embeddings.value_or(!has_head) ? embedding

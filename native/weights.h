@@ -42,9 +42,8 @@ size_t scale_bytes(const Matrix& matrix);
 // Parameters, not bytes.
 struct Counts {
   int64_t total = 0;
-  int64_t routed = 0;     // in experts that are chosen among
-  int64_t shared = 0;     // in experts that always run
-  int64_t embedding = 0;  // of the input; the output matrix too where it is the same
+  int64_t routed = 0;  // in experts that are chosen among
+  int64_t shared = 0;  // in experts that always run
 };
 
 class Weights {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <numeric>
 
+#include "allocations.h"
 #include "error.h"
 #include "families.h"
 #include "loaded_model.h"
@@ -94,7 +95,60 @@ TEST_CASE("too little for anything says what would do") {
   }
 }
 
-TEST_CASE("paged experts compute the same, within the limit") {
+TEST_CASE("a plan's activations are what is allocated for them") {
+  for (const char* changes :
+       {R"("hidden_size": 256)", R"("num_experts": 64, "num_experts_per_tok": 6)",
+        R"("num_experts": 0, "intermediate_size": 512)"}) {
+    CAPTURE(changes);
+    const TemporaryFolder folder;
+    const std::string ring = R"("ring_window": 0, )";  // batches of 256
+    write_tiny_model(folder.path(), tiny_config(ring + changes), "mixed");
+    const ModelFiles files(folder.path());
+    const auto backend = make_backend("auto", 1);
+    const size_t start = allocated_bytes();
+    const Weights weights(files, [](float) {});
+    const size_t before = allocated_bytes();
+    const Model model(files, *backend, {}, [](float) {});
+    const size_t allocated = allocated_bytes() - before - (before - start);  // less its own weights
+    const double ratio = double(allocated) / double(model.memory().scratch);
+    MESSAGE(changes << ": allocated " << ratio << " of what was planned");
+    CHECK(ratio > 0.95);
+    CHECK(ratio < 1.05);
+  }
+}
+
+TEST_CASE("a model whose experts are paged computes the same") {
+  const TemporaryFolder folder;
+  write_tiny_model(folder.path(), tiny_config(R"("num_experts": 64)"), "mixed");
+  const auto backend = make_backend("auto", 1);
+  ModelOptions options;
+  options.context_tokens = 64;
+  LoadedModel whole(folder.path(), *backend, options);
+  options.memory_bytes = size_t(1) << 40;
+  const auto paged = [&] {  // the largest limit, in steps, within which not all experts may stay
+    for (;; options.memory_bytes -= 64 << 10) {
+      auto loaded = std::make_unique<LoadedModel>(folder.path(), *backend, options);
+      if (loaded->model.pager() != nullptr) return loaded;
+      const MemoryPlan& plan = loaded->model.memory();
+      const size_t all = (size_t(128) << 20) + plan.weights + plan.sequence + plan.scratch +
+                         loaded->model.weight_bytes().routed;
+      options.memory_bytes = std::min(options.memory_bytes, all + (64 << 10));
+    }
+  }();
+  std::vector<Token> tokens(48);
+  std::iota(tokens.begin(), tokens.end(), 100);
+  const auto logits_of = [&](LoadedModel& loaded) {
+    Sequence sequence(loaded.model.config(), *backend, loaded.model.context_tokens());
+    for (const Token& token : tokens) loaded.model.read(sequence, {&token, 1});
+    const auto logits = loaded.model.logits(0);
+    return std::vector<float>(logits.begin(), logits.end());
+  };
+  CHECK(logits_of(*paged) == logits_of(whole));
+  CHECK(paged->model.pager()->resident_bytes() <= paged->model.memory().expert_cache);
+  CHECK(paged->model.pager()->loads() > 0);
+}
+
+TEST_CASE("the least recently used experts are dropped for others") {
   const TemporaryFolder folder;
   write_tiny_model(folder.path(), tiny_config(), "mixed");
   const auto backend = make_backend("auto", 1);
