@@ -161,6 +161,46 @@ TEST_CASE("parameters are counted by what runs") {
                                     dense + embedding + routers);
 }
 
+TEST_CASE("the expert budget is kept, and its two ways to one expert are one") {
+  const TemporaryFolder folder;
+  write_tiny_model(folder.path(), tiny_config(R"("num_experts": 64, "num_experts_per_tok": 6)"),
+                   "f32");
+  const auto backend = make_reference_backend();
+  const auto load = [&](float coverage, float share) {
+    return std::make_unique<LoadedModel>(
+        folder.path(), *backend, ModelOptions{.expert_coverage = coverage, .active_share = share});
+  };
+  const auto logits_of = [](LoadedModel& loaded) {
+    Sequence sequence = loaded.sequence();
+    const std::vector<Token> tokens = {100, 101, 102, 103, 104, 105, 106, 107};
+    loaded.model.read(sequence, tokens);
+    const auto logits = loaded.model.logits(tokens.size() - 1);
+    return std::vector<float>(logits.begin(), logits.end());
+  };
+  const auto whole = load(1, 1);
+  const Counts& counts = whole->model.counts();
+  const auto share_for = [&](double experts) {
+    const double each = double(counts.routed) / whole->model.config().num_experts;
+    return float((double(counts.total - counts.routed) + experts * each) / double(counts.total));
+  };
+  CHECK(whole->model.max_experts() == 6);
+  for (const int experts : {5, 3, 1}) {
+    CHECK(load(1, share_for(experts + 0.5))->model.max_experts() == experts);
+  }
+  CHECK(load(1, 1e-6f)->model.max_experts() == 1);  // less than what every token runs: the least
+
+  const auto one = logits_of(*load(1, share_for(1.5)));
+  CHECK(one != logits_of(*whole));
+  CHECK(logits_of(*load(1e-6f, 1)) == one);  // the first expert alone is enough
+  CHECK(logits_of(*load(0.5f, 1)) != one);
+  CHECK(logits_of(*load(0.5f, 1)) != logits_of(*whole));
+
+  for (const float bad : {0.0f, -0.5f, 1.01f, std::nanf("")}) {
+    CHECK_THROWS_WITH_AS(load(bad, 1), doctest::Contains("at most 1"), EngineError);
+    CHECK_THROWS_WITH_AS(load(1, bad), doctest::Contains("at most 1"), EngineError);
+  }
+}
+
 TEST_CASE("the context is what was asked for, at most what the model was made for") {
   const TemporaryFolder folder;
   write_tiny_model(folder.path(), tiny_config(), "f32");
