@@ -1,10 +1,11 @@
-// What the expert budget costs and gives: expert_budget MODEL FILE...
+// What the expert budget costs and gives: expert_budget [--speed] MODEL FILE...
 //
 // For each setting of expertCoverage and activeShare, over the text of FILEs: the mean KL
 // divergence of the next-token distribution from that of the whole model, in nats; how often the
 // best token is the same; the log probability of the text; experts run per token and layer; and how
-// fast one token at a time is read (which is decoding) beside the whole model, alternating in one
-// run.
+// fast one token at a time is read (which is decoding) beside the whole model, the same tokens,
+// alternating in one run. --speed leaves the distributions out: for a large model, of which two fit
+// into memory, and whose weights may be random.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -12,6 +13,7 @@
 #include <cstdlib>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "loaded_model.h"
@@ -24,8 +26,12 @@ using namespace ringside;
 namespace {
 
 constexpr size_t kTokensAFile = 1024;
-constexpr size_t kDecoded = 128;  // tokens of a timing
-constexpr int kRounds = 15;
+
+struct Timing {
+  size_t tokens;  // of each time
+  size_t rounds;  // of whole and limited
+};
+constexpr Timing kTiming = {128, 15}, kTimingOfLarge = {32, 9};
 
 // Counts what the router lets run, on the way to a real backend. Everything else is passed on.
 class CountingBackend : public Backend {
@@ -150,34 +156,52 @@ Divergence diverge(Model& whole, Model& limited, const Texts& texts) {
   return sum;
 }
 
-double seconds_to_decode(Model& model, const std::vector<Token>& text) {
+double seconds_to_decode(Model& model, std::span<const Token> text) {
   Sequence sequence(model.config(), model.backend(), model.context_tokens());
   const auto start = std::chrono::steady_clock::now();
-  for (size_t i = 0; i < std::min(kDecoded, text.size()); i++) {
-    model.forward(sequence, std::span(text).subspan(i, 1));
-  }
+  for (size_t i = 0; i < text.size(); i++) model.forward(sequence, text.subspan(i, 1));
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void report(const char* path, const Texts& texts, const Setting& setting) {
-  const auto cpu = make_backend("auto", 1), whole_cpu = make_backend("auto", 1);
-  CountingBackend counting(*cpu);
-  const ModelOptions options{.context_tokens = int(kTokensAFile),
-                             .expert_coverage = setting.cover,
-                             .active_share = setting.share};
-  LoadedModel limited(path, counting, options);
-  LoadedModel whole(path, *whole_cpu, {.context_tokens = int(kTokensAFile)});
-  const Divergence found = diverge(whole.model, limited.model, texts);
-  const double experts = double(counting.run) / double(counting.routed);
-  double slow = INFINITY, fast = INFINITY;  // the best of each: what others run only adds
-  for (int round = 0; round < kRounds; round++) {
-    slow = std::min(slow, seconds_to_decode(whole.model, texts[0]));
-    fast = std::min(fast, seconds_to_decode(limited.model, texts[0]));
+// How many times as fast as the whole model the limited one decodes, of the best and of the median
+// times: what else runs on the machine only adds.
+struct Speedup {
+  double best, median;
+};
+
+Speedup speed_up(Model& whole, Model& limited, const std::vector<Token>& text,
+                 const Timing& timing) {
+  const auto tokens = std::span(text).first(std::min(timing.tokens, text.size()));
+  std::vector<double> slow, fast;
+  for (size_t round = 0; round < timing.rounds; round++) {
+    slow.push_back(seconds_to_decode(whole, tokens));
+    fast.push_back(seconds_to_decode(limited, tokens));
   }
-  const double n = double(found.count);
-  std::printf("| %.2f | %.2f | %.3f | %.4f | %.1f %% | %.4f | %.2f |\n", setting.cover,
-              setting.share, experts, found.kl / n, 100 * found.same / n, found.log_probability / n,
-              slow / fast);
+  std::sort(slow.begin(), slow.end());
+  std::sort(fast.begin(), fast.end());
+  return {slow[0] / fast[0], slow[timing.rounds / 2] / fast[timing.rounds / 2]};
+}
+
+void report(const char* path, Model& whole, const Texts& texts, const Setting& setting,
+            bool speed_only) {
+  const auto cpu = make_backend("auto", 1);
+  CountingBackend counting(*cpu);
+  LoadedModel limited(path, counting,
+                      {.context_tokens = int(kTokensAFile),
+                       .expert_coverage = setting.cover,
+                       .active_share = setting.share});
+  Divergence found;
+  if (!speed_only) found = diverge(whole, limited.model, texts);
+  const Speedup speed =
+      speed_up(whole, limited.model, texts[0], speed_only ? kTimingOfLarge : kTiming);
+  const double experts = double(counting.run) / double(counting.routed);
+  std::printf("| %.2f | %.2f | %.3f |", setting.cover, setting.share, experts);
+  if (!speed_only) {
+    const double n = double(found.count);
+    std::printf(" %.4f | %.1f %% | %.4f |", found.kl / n, 100 * found.same / n,
+                found.log_probability / n);
+  }
+  std::printf(" %.2f (%.2f) |\n", speed.best, speed.median);
   std::fflush(stdout);
 }
 
@@ -196,11 +220,9 @@ Texts read_texts(const char* path, char** files, int count) {
 }
 
 // The active share that leaves room for each number of experts below the model's own.
-std::vector<float> shares(const char* path) {
-  const auto cpu = make_backend("auto", 1);
-  const LoadedModel loaded(path, *cpu, {.context_tokens = int(kTokensAFile)});
-  const Counts& counts = loaded.model.counts();
-  const Config& config = loaded.model.config();
+std::vector<float> shares(const Model& whole) {
+  const Counts& counts = whole.counts();
+  const Config& config = whole.config();
   const double each = double(counts.routed) / config.num_experts;
   const double always = double(counts.total - counts.routed);
   std::vector<float> found;
@@ -213,22 +235,31 @@ std::vector<float> shares(const char* path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 3) {
-    std::fprintf(stderr, "expert_budget MODEL FILE...\n");
+  const bool speed_only = argc > 1 && argv[1] == std::string_view("--speed");
+  char** arguments = argv + 1 + speed_only;  // the model, then the files
+  const int count = argc - 1 - speed_only;
+  if (count < 2) {
+    std::fprintf(stderr, "expert_budget [--speed] MODEL FILE...\n");
     return 2;
   }
+  const char* path = arguments[0];
   try {
-    const Texts texts = read_texts(argv[1], argv + 2, argc - 2);
+    const Texts texts = read_texts(path, arguments + 1, count - 1);
     size_t tokens = 0;
     for (const auto& text : texts) tokens += text.size();
     std::printf("%zu texts, %zu tokens\n\n", texts.size(), tokens);
-    std::printf(
-        "| coverage | active share | experts a token and layer | KL (nats) | same best "
-        "token | log probability | decode |\n|---|---|---|---|---|---|---|\n");
+    std::printf("| coverage | active share | experts a token and layer |%s decode |\n%s\n",
+                speed_only ? "" : " KL (nats) | same best token | log probability |",
+                speed_only ? "|---|---|---|---|" : "|---|---|---|---|---|---|---|");
+    const auto cpu = make_backend("auto", 1);
+    LoadedModel whole(path, *cpu, {.context_tokens = int(kTokensAFile)});
+    const auto measure = [&](const Setting& setting) {
+      report(path, whole.model, texts, setting, speed_only);
+    };
     for (const float cover : {1.0f, 0.95f, 0.9f, 0.8f, 0.7f, 0.6f, 0.5f, 0.4f, 0.3f}) {
-      report(argv[1], texts, {.cover = cover});
+      measure({.cover = cover});
     }
-    for (const float share : shares(argv[1])) report(argv[1], texts, {.share = share});
+    for (const float share : shares(whole.model)) measure({.share = share});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;
