@@ -1,16 +1,23 @@
 // The numbers: everything the engine asks of a processor, one virtual call an operation.
 //
 // A Backend owns no model and no sequence. It computes on plain float arrays (activations,
-// row-major [n, dim]), on Matrices (weights, in place in the mapped file), and on the two kinds of
-// memory that a sequence keeps: a KvCache (ring or full attention) and a LinearState (lightning
-// attention).
+// row-major [n, dim]), on Matrices (weights: in place in the mapped file, or as place() made them),
+// and on the two kinds of memory that a sequence keeps: a KvCache (ring or full attention) and a
+// LinearState (lightning attention).
+//
+// All pointers that an operation takes lead into the backend's own memory, which is the host's for
+// a CPU (host_backend.h) and a device's for a GPU. A device does what it is asked for in order, and
+// later than the call returns; download() and choice() wait.
 //
 // The reference backend (reference.cpp) is the specification: plain loops, read it to know what an
 // operation means. Every other backend is compared with it over types and odd shapes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -110,6 +117,32 @@ struct Router {
   int max_run = 0;     // 0: all
 };
 
+// The experts that a layer's tokens choose among, all of the same shapes.
+struct ExpertSet {
+  std::span<const FeedForward> all;
+  const void* table = nullptr;  // what place() made of them; null: they are used as they are
+};
+
+// Copies of what a layer holds at every `every` positions: that of position c, a multiple of
+// `every` above 0, is the `floats` floats at memory + (c / every - 1) * floats.
+struct Snapshots {
+  float* memory = nullptr;
+  int64_t floats = 0;
+  int every = 0;
+};
+
+struct Sampling {
+  float temperature = 0;  // 0: greedy
+  float top_p = 1;        // the smallest set of best tokens with at least this probability
+  uint64_t seed = 0;      // the same seed and logits give the same tokens
+};
+
+struct Choice {
+  Token token = 0;
+  float log_probability = 0;  // natural, under the model itself: temperature 1, all tokens
+  bool finite = true;         // all logits were numbers; if not, the rest means nothing
+};
+
 // Limits that a backend sizes its own scratch memory by, once: no operation allocates.
 struct Limits {
   int max_batch = 256;  // rows n of any call
@@ -119,19 +152,73 @@ struct Limits {
   int max_top_k = 0;
   int max_hidden = 0;   // of an expert
   int max_context = 0;  // positions that full attention can look at
+  int max_vocabulary = 0;
+  int max_heads = 0;
+  int max_head_dim = 0;
 };
 
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual std::string_view name() const = 0;  // "reference", "avx2", "avx512", "neon"
+  virtual std::string_view name() const = 0;  // "reference", "avx2", "avx512", "neon", "cuda"
   virtual int threads() const = 0;
+  virtual std::string device_name() const = 0;  // as its driver says it; "": the host's processor
+
+  // ---- memory ----
+
+  // Whether the backend's memory is the host's: what is in it can be read and written directly.
+  virtual bool uses_host_memory() const = 0;
+  // Aligned to 64 bytes, contents undefined. Throws std::bad_alloc, or DeviceError.
+  virtual void* allocate(size_t bytes) = 0;
+  virtual void release(void* memory) noexcept = 0;
+  // From the host, which may change its memory once this returns; and to the host, waiting.
+  virtual void upload(void* to, const void* from, size_t bytes) = 0;
+  virtual void download(void* to, const void* from, size_t bytes) = 0;
+  // Within the backend's memory.
+  virtual void copy(void* to, const void* from, size_t bytes) = 0;
+  virtual void clear(void* memory, size_t bytes) = 0;
+  // Bytes that allocate() could give now; SIZE_MAX: not limited here.
+  virtual size_t free_bytes() const = 0;
+
+  // ---- weights ----
+
+  // Bytes of the backend's memory that place() takes for `w`.
+  virtual size_t placed_bytes(const Matrix& w) const = 0;
+  // The weights as operations take them: copied to the device, or just as they are. What is placed
+  // stays until forget_placed() or the end. Throws as allocate() does.
+  virtual Matrix place(const Matrix& w) = 0;
+  virtual const float* place(const float* values, size_t count) = 0;
+  // `experts` are placed already; `all` must stay where it is.
+  virtual ExpertSet place(std::span<const FeedForward> experts) = 0;
+  virtual void forget_placed() = 0;
+
+  // ---- passes ----
 
   // Called once, before anything else; may be called again with larger limits.
   virtual void reserve(const Limits& limits) = 0;
 
+  // A pass begins at `position`: until the next one, operations name positions from here on.
+  virtual void begin(int position) = 0;
+  // The pass was of n tokens, and another one begins behind it.
+  virtual void pass(int n) = 0;
+  // Does what `record` asks for. A device may keep it under `key` and do the same again the next
+  // time without asking: all that `record` depends on but the contents of memory, the position of
+  // the pass and the number of draws must be in `key`.
+  virtual void repeat(uint64_t key, const std::function<void()>& record) = 0;
+  // Forgets what repeat() has kept: its memory is about to be released.
+  virtual void forget_repeated() = 0;
+  // Whether what is asked for goes on while the host does something else, so that asking for the
+  // next token before this one is known gains time.
+  virtual bool runs_ahead() const = 0;
+
+  // ---- operations ----
+
   // y [n, rows] = x [n, cols] w^T + bias. Rows of y lie y_stride floats apart; 0: w.rows.
-  virtual void matmul(float* y, const Matrix& w, const float* x, int n, int y_stride = 0) = 0;
+  virtual void matmul(float* y, const Matrix& w, const float* x, int n, int y_stride) = 0;
+  void matmul(float* y, const Matrix& w, const float* x, int n) { matmul(y, w, x, n, 0); }
+  // The same for several matrices of one input, whose rows follow each other in y: q, k and v.
+  virtual void matmul(float* y, std::span<const Matrix> parts, const float* x, int n,
+                      int y_stride) = 0;
   // y [n, cols]: the rows of w that `tokens` [n] name, dequantized.
   virtual void embed(float* y, const Matrix& w, const Token* tokens, int n) = 0;
   // y [n, dim] = x / rms(x) * weight, per row. y may be x.
@@ -142,10 +229,18 @@ class Backend {
                          int dim, float eps) = 0;
   // x += y, `size` floats.
   virtual void add(float* x, const float* y, int64_t size) = 0;
+  // x *= y, `size` floats.
+  virtual void scale(float* x, const float* y, int64_t size) = 0;
+  // x += delta, then y = rmsnorm(x), all [n, dim].
+  virtual void add_rmsnorm(float* y, float* x, const float* delta, const float* weight, int n,
+                           int dim, float eps) = 0;
   // gate = silu(gate) * up, `size` floats.
   virtual void swiglu(float* gate, const float* up, int64_t size) = 0;
   // x = silu(x), `size` floats.
   virtual void silu(float* x, int64_t size) = 0;
+  // y [n, down.rows] = down(silu(gate x) * up x). gate, up: memory for [n, gate.rows] each.
+  virtual void feed_forward(float* y, const FeedForward& ffn, const float* x, int n, float* gate,
+                            float* up) = 0;
   // x = gelu(x), `size` floats, by its tanh approximation: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715
   // x^3))).
   virtual void gelu(float* x, int64_t size) = 0;
@@ -160,6 +255,11 @@ class Backend {
   // .. position+n-1.
   virtual void store(const KvCache& cache, const float* k, const float* v, int n, int stride,
                      int position) = 0;
+  // norm_rope of the q heads and the k heads of rows [q | k | v] of `stride` floats, then store of
+  // k and v. The caches's n_kv_heads and head_dim say where in the row they begin.
+  virtual void norm_rope_store(const KvCache& cache, float* qkv, const float* q_norm,
+                               const float* k_norm, int n, int stride, int n_heads,
+                               const Rope& rope, float eps, int position) = 0;
   // out [n, n_heads * head_dim]: softmax(q k^T / sqrt(head_dim)) v over the positions that the
   // cache's window, hops and sinks allow, each counted once. q: rows of `stride` floats. Position p
   // must be stored already, and for rings slots >= max(window, max_hop) + n. Query head h reads kv
@@ -177,6 +277,16 @@ class Backend {
   virtual void advance(const float* k, const float* v, const LinearState& state, int n,
                        int stride) = 0;
 
+  // The state that has read `position` tokens goes to its snapshot, if one is due there.
+  virtual void save(const Snapshots& to, const LinearState& state, int position) = 0;
+  // Of a ring that has stored position - 1: the rows of positions position-rows .. position-1 go to
+  // the snapshot of `position`, if one is due there: [rows, n_kv_heads * head_dim] k, then v.
+  virtual void save(const Snapshots& to, const KvCache& cache, int rows, int position) = 0;
+  // The rows of positions first .. position-1 go back into the ring, each from the first snapshot
+  // that has it. `position` is a multiple of every.
+  virtual void load(const Snapshots& from, const KvCache& cache, int rows, int first,
+                    int position) = 0;
+
   // y [n, dim] = group_rmsnorm(x) * weight * sigmoid(gate); `groups` contiguous groups a row. y may
   // be x.
   virtual void gated_group_norm(float* y, const float* x, const float* gate, const float* weight,
@@ -189,8 +299,15 @@ class Backend {
                      const int* features, int n_active, int first_featured) = 0;
   // y [n, dim] += sum over each token's top_k experts, those that are -1 left out, of weight *
   // FeedForward(x).
-  virtual void experts(float* y, const FeedForward* all, const int* experts, const float* weights,
+  virtual void experts(float* y, const ExpertSet& all, const int* experts, const float* weights,
                        int top_k, const float* x, int n) = 0;
+
+  // Draws from now on are as `sampling` says, and the next one is number 0.
+  virtual void begin_sampling(const Sampling& sampling) = 0;
+  // The next draw from logits [count]; its token goes to *next as well.
+  virtual void sample(Token* next, const float* logits, int count) = 0;
+  // What draw number `number` was: of the last two draws. Waits for it.
+  virtual Choice choice(int number) = 0;
 };
 
 // The plain loops.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "dequantize.h"
+#include "host_backend.h"
 #include "quant.h"
 
 namespace ringside {
@@ -46,7 +47,7 @@ int row_of(const KvCache& cache, int position) {
   return position < cache.sinks ? cache.slots + position : position % cache.slots;
 }
 
-class Reference final : public Backend {
+class Reference final : public HostBackend {
  public:
   // rounds false: activations meet the weights as they are.
   explicit Reference(bool rounds) : rounds_(rounds) {}
@@ -69,6 +70,7 @@ class Reference final : public Backend {
     ranked_.reserve(selection_.size());
   }
 
+  using HostBackend::matmul;
   void matmul(float* y, const Matrix& w, const float* x, int n, int y_stride) override {
     const int64_t cols = w.cols, stride = y_stride == 0 ? w.rows : y_stride;
     const Type type = rounds_ ? w.type : Type::f32;
@@ -254,13 +256,14 @@ class Reference final : public Backend {
     }
   }
 
-  void experts(float* y, const FeedForward* all, const int* experts, const float* weights,
-               int top_k, const float* x, int n) override {
+  void experts(float* y, const ExpertSet& set, const int* experts, const float* weights, int top_k,
+               const float* x, int n) override {
+    const std::span<const FeedForward> all = set.all;
     const int dim = all[0].down.rows, hidden = all[0].gate.rows;
     for (int i = 0; i < n; i++, x += dim, y += dim)
       for (int j = 0; j < top_k; j++) {
         if (experts[i * top_k + j] < 0) continue;
-        const FeedForward& expert = all[experts[i * top_k + j]];
+        const FeedForward& expert = all[size_t(experts[i * top_k + j])];
         matmul(gate_.data(), expert.gate, x, 1, 0);
         matmul(up_.data(), expert.up, x, 1, 0);
         swiglu(gate_.data(), up_.data(), hidden);

@@ -288,11 +288,16 @@ Napi::Value list_backends(const Napi::CallbackInfo& info) {
   return names;
 }
 
+Napi::Value probe_devices(const Napi::CallbackInfo& info) {
+  return to_report(info.Env(), probe_gpus());
+}
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   const Napi::Function engine = EngineObject::define(env);
   env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(engine)));
   exports["Engine"] = engine;
   exports["availableBackends"] = Napi::Function::New(env, list_backends, "availableBackends");
+  exports["probeDevices"] = Napi::Function::New(env, probe_devices, "probeDevices");
   return exports;
 }
 

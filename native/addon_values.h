@@ -10,6 +10,7 @@
 
 #include "engine.h"
 #include "error.h"
+#include "gpu_library.h"
 
 namespace ringside {
 namespace {
@@ -124,6 +125,10 @@ LoadOptions load_options_of(const Napi::Value& value) {
     load.backend = backend.As<Napi::String>();
   }
   load.threads = size_of(options, "threads", 0);
+  if (const Napi::Value gpu = options.Get("gpu"); !gpu.IsUndefined() && !gpu.IsNull()) {
+    load.gpu = size_of(options, "gpu", 0);
+  }
+  load.gpu_memory_bytes = bytes_of(options, "gpuMemoryBytes");
   load.model.context_tokens = size_of(options, "contextTokens", 0);
   load.model.memory_bytes = bytes_of(options, "memoryBytes");
   load.model.expert_coverage = float(number_of(options, "expertCoverage", 1));
@@ -172,6 +177,45 @@ Napi::Object to_memory(Napi::Env env, const Model& model) {
   memory["explanation"] = plan.explanation;
   memory.Freeze();
   return memory;
+}
+
+Napi::Value text_or_null(Napi::Env env, const std::string& text) {
+  return text.empty() ? env.Null() : Napi::String::New(env, text);
+}
+
+Napi::Object to_placement(Napi::Env env, const Engine& engine) {
+  const Placement& placement = engine.model().placement();
+  const int layers = engine.model().config().num_hidden_layers;
+  const bool on_gpu = placement.device != nullptr;
+  Napi::Object object = Napi::Object::New(env);
+  object["gpu"] = on_gpu ? text_or_null(env, engine.gpu_name()) : env.Null();
+  object["layers"] = layers;
+  object["gpuLayers"] = on_gpu ? layers - placement.first_on_device : 0;
+  object["gpuBytes"] = double(placement.device_bytes);
+  object["explanation"] = placement.explanation;
+  object.Freeze();
+  return object;
+}
+
+Napi::Object to_report(Napi::Env env, const GpuReport& report) {
+  Napi::Object object = Napi::Object::New(env);
+  object["library"] = text_or_null(env, report.library);
+  object["runtimeVersion"] = text_or_null(env, report.runtime_version);
+  object["driverVersion"] = text_or_null(env, report.driver_version);
+  Napi::Array devices = Napi::Array::New(env);
+  for (const Gpu& gpu : report.gpus) {
+    Napi::Object device = Napi::Object::New(env);
+    device["index"] = gpu.index;
+    device["name"] = gpu.name;
+    device["computeCapability"] = gpu.capability;
+    device["totalBytes"] = double(gpu.total_bytes);
+    device["freeBytes"] = double(gpu.free_bytes);
+    device["problem"] = text_or_null(env, gpu.problem);
+    devices[devices.Length()] = device;
+  }
+  object["devices"] = devices;
+  object["problem"] = text_or_null(env, report.problem);
+  return object;
 }
 
 // Bytes of the file's tensors, by the type as the file spells it.
@@ -229,7 +273,9 @@ Napi::Object to_info(Napi::Env env, Engine& engine) {
   info["vocabularySize"] = config.vocab_size;
   info["contextTokens"] = model.context_tokens();
   info["trainedContextTokens"] = config.max_position_embeddings;
-  info["backend"] = std::string(engine.backend().name());
+  const bool on_gpu = model.placement().device != nullptr;
+  info["backend"] = on_gpu ? std::string("cuda") : std::string(engine.backend().name());
+  info["placement"] = to_placement(env, engine);
   info["threads"] = engine.backend().threads();
   info["normalization"] =
       engine.tokenizer().normalizes_nfc() ? Napi::String::New(env, "NFC") : env.Null();

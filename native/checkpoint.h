@@ -5,11 +5,12 @@
 // checkpoint takes rows of those before it too; each row is kept once.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "backend.h"
+#include "buffer.h"
 #include "config.h"
+#include "placement.h"
 
 namespace ringside {
 
@@ -19,34 +20,30 @@ class Checkpoints {
 
   // Memory for all checkpoints of `context` positions, one every `every`; touched only as they are
   // taken.
-  Checkpoints(const Config& config, int context, int every);
+  Checkpoints(const Config& config, const Placement& placement, int context, int every);
 
   // The last position <= `position` that has a checkpoint. 0 is one: everything empty.
   int before(int position) const { return position / every_ * every_; }
   int after(int position) const { return before(position) + every_; }
   bool due(int position) const { return position % every_ == 0; }
 
-  // `position` is a multiple of `every`, > 0 to save. States: what the layer holds of 0 ..
-  // position-1.
+  // The layer has read 0 .. position-1. Saves if a checkpoint is due there.
   void save_state(int layer, int position, const LinearState& state);
-  void load_state(int layer, int position, const LinearState& state) const;
-  // Rows of positions position-rows_ .. position-1, which the ring must hold.
   void save_rows(int layer, int position, const KvCache& cache);
+  // `position` is a multiple of `every`.
+  void load_state(int layer, int position, const LinearState& state) const;
   // Puts the rows of positions first .. position-1 back into the ring.
   void load_rows(int layer, int first, int position, const KvCache& cache) const;
 
-  static size_t bytes_for(const Config& config, int context, int every);
+  // What the checkpoints of layer `l` take.
+  static size_t bytes_for(const Config& config, int l, int context, int every);
 
  private:
-  float* at(int layer, int position) const;
-
-  int every_;                   // positions
-  int rows_ = 0;                // of a ring layer in one checkpoint: no more than it looks back
-  size_t count_ = 0;            // checkpoints, the one at 0 left out
-  std::vector<size_t> offset_;  // of each layer's first checkpoint
-  std::vector<size_t> floats_;  // of one checkpoint of each layer; 0: the layer needs none
-  size_t size_ = 0;
-  std::unique_ptr<float[]> memory_;
+  int every_;     // positions
+  int rows_ = 0;  // of a ring layer in one checkpoint: no more than it looks back
+  Placement placement_;
+  std::vector<Snapshots> snapshots_;  // of each layer; no floats: the layer needs none
+  std::vector<Buffer<float>> memory_;
 };
 
 }  // namespace ringside

@@ -1,13 +1,15 @@
 #include "engine.h"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
-#include <cstdint>
 #include <new>
 #include <stdexcept>
 
+#include "decoder.h"
+#include "device_error.h"
 #include "error.h"
+#include "gpu_library.h"
+#include "sampler.h"
 
 namespace ringside {
 
@@ -39,6 +41,20 @@ std::unique_ptr<Backend> open_backend(const LoadOptions& options) {
       ErrorCode::model_unsupported,
       "The backend \"" + options.backend +
           "\" is not available on this processor. Choose \"auto\" or one of: " + names + ".");
+}
+
+// With less than this of a GPU's memory nothing is worth running there.
+constexpr size_t kLeastDeviceBytes = 64u << 20;
+
+// What a GPU throws becomes what the engine throws.
+auto on_device(auto body) {
+  try {
+    return body();
+  } catch (const DeviceError& error) {
+    throw EngineError(error.out_of_memory() ? ErrorCode::out_of_memory : ErrorCode::device_lost,
+                      std::string("The GPU failed: ") + error.what() +
+                          " Load the model again, or set \"ringside.device\" to \"cpu\".");
+  }
 }
 
 [[noreturn]] void throw_no_memory(const std::filesystem::path& path) {
@@ -93,8 +109,8 @@ Engine::Engine(const std::filesystem::path& path, const LoadOptions& options,
     : backend_(open_backend(options)),
       files_(path),
       tokenizer_(tokenizer_spec(files_)),
-      prompting_(read_prompting(files_, tokenizer_)),
-      model_(std::make_unique<Model>(files_, *backend_, options.model, on_progress)) {
+      prompting_(read_prompting(files_, tokenizer_)) {
+  on_device([&] { load(options, on_progress); });
   if (tokenizer_.size() > model_->config().vocab_size) {
     throw EngineError(ErrorCode::model_corrupt, files_.where() + ": the tokenizer has ids up to " +
                                                     std::to_string(tokenizer_.size() - 1) +
@@ -102,22 +118,37 @@ Engine::Engine(const std::filesystem::path& path, const LoadOptions& options,
                                                     std::to_string(model_->config().vocab_size) +
                                                     " tokens. Download or export them together.");
   }
-  sequence_ = std::make_unique<Sequence>(model_->config(), *backend_, model_->context_tokens(),
-                                         model_->memory().checkpoint_every);
 } catch (const std::bad_alloc&) {
   throw_no_memory(path);
 } catch (const std::length_error&) {  // more than any system has
   throw_no_memory(path);
 }
 
-// A model whose weights hold what is no number says nothing, and a sampler can't order it.
-void Engine::check_numbers(std::span<const float> logits) const {
-  constexpr uint32_t kExponent = 0x7F800000;
-  bool finite = true;
-  for (const float logit : logits) {  // bits, because they are compared many at a time
-    finite &= (std::bit_cast<uint32_t>(logit) & kExponent) != kExponent;
+// What was free when the layers were placed may be taken when they are put there: then fewer are.
+void Engine::load(const LoadOptions& options, const std::function<void(float)>& on_progress) {
+  if (options.gpu) gpu_ = open_gpu(*options.gpu);
+  Backends backends(*backend_, gpu_.get(), options.gpu_memory_bytes);
+  while (true) {
+    try {
+      model_ = std::make_unique<Model>(files_, backends, options.model, on_progress);
+      sequence_ =
+          std::make_unique<Sequence>(model_->config(), model_->placement(),
+                                     model_->context_tokens(), model_->memory().checkpoint_every);
+      return;
+    } catch (const DeviceError& error) {
+      if (!error.out_of_memory()) throw;
+    }
+    model_.reset();
+    gpu_->forget_placed();
+    const size_t free = gpu_->free_bytes();
+    const size_t tried = backends.device_bytes > 0 ? std::min(backends.device_bytes, free) : free;
+    backends.device_bytes = tried / 4 * 3;
+    if (tried < kLeastDeviceBytes) backends.device = nullptr;
   }
-  if (finite) return;
+}
+
+// A model whose weights hold what is no number says nothing, and a sampler can't order it.
+void Engine::throw_no_numbers() const {
   throw EngineError(ErrorCode::model_corrupt,
                     files_.where() +
                         ": what the model computes are no numbers; its weights are "
@@ -164,6 +195,16 @@ Syntax Engine::check(std::span<const Token> tokens, const Syntax& syntax) const 
 
 Generated Engine::generate(const GenerateRequest& request, const std::atomic<bool>& cancelled,
                            const TextSink& on_text) {
+  return on_device([&] { return generate_on(request, cancelled, on_text); });
+}
+
+std::vector<float> Engine::score(std::span<const Token> tokens, const Syntax& syntax,
+                                 const std::atomic<bool>& cancelled) {
+  return on_device([&] { return score_on(tokens, syntax, cancelled); });
+}
+
+Generated Engine::generate_on(const GenerateRequest& request, const std::atomic<bool>& cancelled,
+                              const TextSink& on_text) {
   const std::span<const Token> prompt = request.tokens;
   const Syntax syntax = check(prompt, request.syntax);
   Generated result;
@@ -177,28 +218,25 @@ Generated Engine::generate(const GenerateRequest& request, const std::atomic<boo
   result.reused_tokens = int(reused);
   result.truncate_ms = watch.lap();
 
-  std::span<const float> logits;
+  size_t last_index = 0;  // of the prompt's last token in its batch
   while (sequence_->size() < prompt.size() && !cancelled) {
     const auto unread = prompt.subspan(sequence_->size());
     const auto batch = unread.first(std::min(unread.size(), model_->max_batch()));
-    if (batch.size() < unread.size()) {
-      model_->read(*sequence_, batch);
-    } else {
-      logits = model_->forward(*sequence_, batch);
-    }
+    model_->read(*sequence_, batch);
+    last_index = batch.size() - 1;
   }
+  const bool all_read = sequence_->size() == prompt.size();
   result.read_tokens = int(sequence_->size() - reused);
-  result.read_ms = watch.lap();
-
-  if (!logits.empty()) decode(request, logits, cancelled, on_text, result);
-  result.decode_ms = watch.lap();
+  const auto on_first = [&] { result.read_ms = watch.lap(); };  // a GPU has only then read all
+  if (all_read) decode(request, last_index, cancelled, on_text, on_first, result);
+  (result.generated_tokens > 0 ? result.decode_ms : result.read_ms) = watch.lap();
   return result;
 }
 
-void Engine::decode(const GenerateRequest& request, std::span<const float> logits,
+void Engine::decode(const GenerateRequest& request, size_t last_index,
                     const std::atomic<bool>& cancelled, const TextSink& on_text,
-                    Generated& result) {
-  Sampler sampler(request.sampling, logits.size());
+                    const std::function<void()>& on_first, Generated& result) {
+  Decoder decoder(*model_, *sequence_, request.sampling, tokenizer_.size(), last_index);
   TextDecoder text(tokenizer_);  // holds back incomplete UTF-8
   LineCutter line;
   double log_probability = 0;
@@ -215,10 +253,11 @@ void Engine::decode(const GenerateRequest& request, std::span<const float> logit
       result.stop = StopReason::cancelled;
       break;
     }
-    const auto choices = logits.first(size_t(tokenizer_.size()));
-    check_numbers(choices);
-    const auto [token, token_log_probability] = sampler.sample(choices);
-    result.generated_tokens++;
+    const bool has_room = sequence_->size() < sequence_->capacity();
+    const bool goes_on = has_room && result.generated_tokens + 1 < request.max_tokens;
+    const auto [token, token_log_probability, finite] = decoder.next(goes_on);
+    if (!finite) throw_no_numbers();
+    if (result.generated_tokens++ == 0) on_first();
     log_probability += token_log_probability;
     const auto& ends = request.ends;
     const bool special = tokenizer_.is_special(token);
@@ -232,19 +271,18 @@ void Engine::decode(const GenerateRequest& request, std::span<const float> logit
       break;
     }
     if (result.generated_tokens == request.max_tokens) break;
-    if (sequence_->size() == sequence_->capacity()) {
+    if (decoder.full()) {
       result.stop = StopReason::context_full;
       break;
     }
-    logits = model_->forward(*sequence_, {&token, 1});
   }
   if (result.generated_tokens > 0) {
     result.mean_log_probability = log_probability / result.generated_tokens;
   }
 }
 
-std::vector<float> Engine::score(std::span<const Token> tokens, const Syntax& syntax,
-                                 const std::atomic<bool>& cancelled) {
+std::vector<float> Engine::score_on(std::span<const Token> tokens, const Syntax& syntax,
+                                    const std::atomic<bool>& cancelled) {
   const Syntax checked = check(tokens, syntax);
   reset();
   sequence_->set_syntax(checked);
@@ -258,7 +296,7 @@ std::vector<float> Engine::score(std::span<const Token> tokens, const Syntax& sy
     model_->read(*sequence_, batch);
     for (size_t i = 0; i < batch.size() && start + i + 1 < tokens.size(); i++) {
       const auto logits = model_->logits(i);
-      check_numbers(logits);
+      if (!all_finite(logits)) throw_no_numbers();
       scores.push_back(log_probability(logits, tokens[start + i + 1]));
     }
   }

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,15 +13,16 @@
 
 #include "model.h"
 #include "prompting.h"
-#include "sampler.h"
 #include "sequence.h"
 #include "tokenizer.h"
 
 namespace ringside {
 
 struct LoadOptions {
-  std::string backend = "auto";
-  int threads = 0;  // 0: the physical cores
+  std::string backend = "auto";  // of the host
+  std::optional<int> gpu;        // of probe_gpus(): runs as many layers as fit it
+  size_t gpu_memory_bytes = 0;   // of the GPU's memory, at most so many; 0: what is free
+  int threads = 0;               // 0: the physical cores
   ModelOptions model;
 };
 
@@ -28,7 +30,7 @@ struct GenerateRequest {
   std::vector<Token> tokens;
   Syntax syntax;  // features as the caller gave them, in any order
   int max_tokens = 0;
-  SamplerOptions sampling;
+  Sampling sampling;
   bool single_line = false;
   // Tokens that end the text, sorted; the text of other special tokens is then part of it. Empty:
   // any special token ends it, since what would follow is another part of a prompt.
@@ -65,11 +67,15 @@ class Engine {
   const Model& model() const { return *model_; }
   const Sequence& sequence() const { return *sequence_; }
   Tokenizer& tokenizer() { return tokenizer_; }
+  // The host's.
   Backend& backend() const { return *backend_; }
+  // "" without one.
+  std::string gpu_name() const { return gpu_ ? gpu_->device_name() : ""; }
 
-  // Continues request.tokens. Polls `cancelled` before each batch and each token; what was read by
-  // then stays read. Throws EngineError BAD_REQUEST for tokens, features or sizes that do not fit,
-  // MODEL_CORRUPT for a model that computes what is no number.
+  // Continues request.tokens. Throws EngineError DEVICE_LOST if a GPU fails. Polls `cancelled`
+  // before each batch and each token; what was read by then stays read. Throws EngineError
+  // BAD_REQUEST for tokens, features or sizes that do not fit, MODEL_CORRUPT for a model that
+  // computes what is no number.
   Generated generate(const GenerateRequest& request, const std::atomic<bool>& cancelled,
                      const TextSink& on_text);
 
@@ -81,14 +87,20 @@ class Engine {
   void reset() { sequence_->truncate(0); }
 
  private:
-  void check_numbers(std::span<const float> logits) const;
+  void load(const LoadOptions& options, const std::function<void(float)>& on_progress);
+  [[noreturn]] void throw_no_numbers() const;
   Syntax check(std::span<const Token> tokens, const Syntax& syntax) const;
-  void decode(const GenerateRequest& request, std::span<const float> logits,
-              const std::atomic<bool>& cancelled, const TextSink& on_text, Generated& result);
+  Generated generate_on(const GenerateRequest& request, const std::atomic<bool>& cancelled,
+                        const TextSink& on_text);
+  std::vector<float> score_on(std::span<const Token> tokens, const Syntax& syntax,
+                              const std::atomic<bool>& cancelled);
+  void decode(const GenerateRequest& request, size_t last_index, const std::atomic<bool>& cancelled,
+              const TextSink& on_text, const std::function<void()>& on_first, Generated& result);
 
   std::string_view text_of_special(Token token) const;
 
   std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Backend> gpu_;  // or null
   ModelFiles files_;
   Tokenizer tokenizer_;
   Prompting prompting_;

@@ -12,6 +12,7 @@ enum class ErrorCode {
   model_unsupported,
   out_of_memory,
   bad_request,
+  device_lost,
 };
 
 // The code as JavaScript sees it.
@@ -27,6 +28,8 @@ constexpr const char* name_of(ErrorCode code) {
       return "OUT_OF_MEMORY";
     case ErrorCode::bad_request:
       return "BAD_REQUEST";
+    case ErrorCode::device_lost:
+      return "DEVICE_LOST";
   }
   return "BAD_REQUEST";
 }

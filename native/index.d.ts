@@ -18,8 +18,10 @@ export interface ModelInfo {
   readonly contextTokens: number;
   /** The longest context that the model was made for. */
   readonly trainedContextTokens: number;
-  /** "reference", "avx2", "avx512", "neon". */
+  /** "reference", "avx2", "avx512", "neon"; "cuda" where at least one layer is on a GPU. */
   readonly backend: string;
+  /** Where the layers run. */
+  readonly placement: Placement;
   readonly threads: number;
   /** What text must be normalized to before it is encoded: the caller's part. */
   readonly normalization: "NFC" | null;
@@ -28,6 +30,19 @@ export interface ModelInfo {
   readonly syntaxFeatures: readonly string[];
   /** Ids of the special tokens by their text, e.g. "<|fim_prefix|>". Text never encodes to these. */
   readonly specialTokens: Readonly<Record<string, number>>;
+}
+
+/** Which layers a GPU runs, chosen by the memory that was free when the model was loaded. */
+export interface Placement {
+  /** The GPU's name; null: all runs on the CPU. */
+  readonly gpu: string | null;
+  readonly layers: number;
+  /** Of `layers`, the last so many run on the GPU. */
+  readonly gpuLayers: number;
+  /** Bytes taken of the GPU's memory. */
+  readonly gpuBytes: number;
+  /** A sentence for the log: what was chosen, and why. */
+  readonly explanation: string;
 }
 
 /** How the memory allowed is used, in bytes. */
@@ -68,8 +83,15 @@ export interface Prompting {
 }
 
 export interface LoadOptions {
-  /** Default "auto": the best instruction set this processor has. */
+  /** Default "auto": the best instruction set this processor has. What is not on a GPU runs on it. */
   readonly backend?: "auto" | "reference" | "avx2" | "avx512" | "neon";
+  /**
+   * The index, in `probeDevices().devices`, of the GPU that runs as many layers as its free memory holds. Default null:
+   * none. Rejects with "DEVICE_LOST" if it can't be used at all; never turns to the CPU silently.
+   */
+  readonly gpu?: number | null;
+  /** Of the GPU's memory, at most so many bytes. Default 0: what is free, less a reserve. */
+  readonly gpuMemoryBytes?: number;
   /** Default 0: as many as there are physical cores. */
   readonly threads?: number;
   /** Default: what the model was made for, which is also the most. */
@@ -124,7 +146,7 @@ export interface Generated {
 
 /** A generation under way. */
 export interface Generation {
-  /** Rejects with an Error that has a `code` ("BAD_REQUEST", "OUT_OF_MEMORY"); a cancel resolves with stop "cancelled". */
+  /** Rejects with an Error that has a `code` ("BAD_REQUEST", "OUT_OF_MEMORY", "DEVICE_LOST"); a cancel resolves with stop "cancelled". */
   readonly done: Promise<Generated>;
   /** Heard within one token or one batch of 256. What was read stays read. */
   cancel(): void;
@@ -135,7 +157,8 @@ export class Engine {
   private constructor();
   /**
    * Maps the model: a .gguf file (of a split one, any part), or a folder with config.json, tokenizer.json and safetensors.
-   * Rejects with an Error whose `code` is "MODEL_NOT_FOUND", "MODEL_CORRUPT", "MODEL_UNSUPPORTED" or "OUT_OF_MEMORY".
+   * Rejects with an Error whose `code` is "MODEL_NOT_FOUND", "MODEL_CORRUPT", "MODEL_UNSUPPORTED",
+   * "OUT_OF_MEMORY" or "DEVICE_LOST".
    */
   static load(
     path: string,
@@ -162,6 +185,35 @@ export class Engine {
   /** Frees the model; later calls throw. */
   close(): void;
 }
+
+export interface Device {
+  readonly index: number;
+  /** As the driver says it, such as "NVIDIA GeForce RTX 4070". */
+  readonly name: string;
+  /** The compute capability, such as "8.9". */
+  readonly computeCapability: string;
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  /** Why Ringside can't use it; null: it can. */
+  readonly problem: string | null;
+}
+
+export interface DeviceReport {
+  /** The file of the CUDA part that answered; null: this build has none. */
+  readonly library: string | null;
+  /** CUDA versions, such as "13.0"; null: not known. */
+  readonly runtimeVersion: string | null;
+  readonly driverVersion: string | null;
+  readonly devices: readonly Device[];
+  /** Why there is none, in a sentence that says what to do; null: there is one. */
+  readonly problem: string | null;
+}
+
+/**
+ * The GPUs here. Asks the graphics driver, and a broken driver can end or hang the process that does: call it in a process
+ * of its own. Never throws.
+ */
+export function probeDevices(): DeviceReport;
 
 /** Instruction sets that this build has and this processor runs, the best first. */
 export function availableBackends(): string[];

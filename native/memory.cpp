@@ -21,28 +21,6 @@ constexpr int kEvery[] = {Checkpoints::kEvery, 4 * Checkpoints::kEvery};
 // experts.
 constexpr double kSequenceShare = 0.25;
 
-// Activations of one batch: what Model and the CPU backend allocate. (A test compares.)
-size_t scratch_bytes(const Config& c, int batch) {
-  // A row of inputs rounded: int8 in two orders, bfloat16, and for each 32 ten floats of scales and
-  // sums; rows end with a chunk of 256.
-  const auto rounded = [](size_t cols) { return (cols + 255) / 256 * 256 * 21 / 4; };
-  const size_t hidden = size_t(c.hidden_size), attention = size_t(c.attention_dim());
-  const size_t ffn = size_t(std::max(c.has_dense() ? c.intermediate_size : 0,
-                                     c.num_experts > 0 ? c.shared_intermediate_size : 0));
-  const size_t top_k = size_t(c.num_experts_per_tok), expert = size_t(c.moe_intermediate_size);
-  const size_t widest = std::max({hidden, attention, ffn, expert});
-  size_t kv_heads = 0;
-  for (int l = 0; l < c.num_hidden_layers; l++) {
-    kv_heads = std::max(kv_heads, size_t(c.kv_heads(l)));
-  }
-  const size_t qkv = attention + 2 * kv_heads * size_t(c.head_dim);
-  const size_t floats = 3 * hidden + qkv + attention + std::max(attention, ffn) + ffn +
-                        top_k * (2 * expert + widest + 3) + 3 * size_t(c.num_experts);
-  const size_t rows = (1 + 2 * top_k) * 6 * sizeof(float*);  // where each form of a row lies
-  const size_t inputs = rounded(widest) + top_k * rounded(expert) + rows;
-  return size_t(batch) * (floats * sizeof(float) + inputs) + size_t(c.vocab_size) * sizeof(float);
-}
-
 // The routed experts of one layer that a batch can touch, at most all of them.
 size_t touched_bytes(const Config& c, const WeightBytes& bytes, int batch) {
   if (c.num_experts == 0) return 0;
@@ -50,13 +28,15 @@ size_t touched_bytes(const Config& c, const WeightBytes& bytes, int batch) {
   return bytes.layer_routed / size_t(c.num_experts) * size_t(touched);
 }
 
-MemoryPlan candidate(const Config& c, const WeightBytes& bytes, int context, int batch, int every) {
+MemoryPlan candidate(const Config& c, const WeightBytes& bytes, int context, int batch, int every,
+                     int layers) {
   MemoryPlan plan;
   plan.context_tokens = context;
   plan.max_batch = batch;
   plan.checkpoint_every = every;
   plan.weights = bytes.fixed;
-  plan.sequence = Sequence::bytes_for(c, context, every);
+  const int end = std::min(layers, c.num_hidden_layers);
+  for (int l = 0; l < end; l++) plan.sequence += Sequence::bytes_for(c, l, context, every);
   plan.scratch = scratch_bytes(c, batch);
   return plan;
 }
@@ -104,15 +84,38 @@ void check_computer(const MemoryPlan& plan) {
 
 }  // namespace
 
+// Activations of one batch: what Model and the CPU backend allocate. (A test compares.)
+size_t scratch_bytes(const Config& c, int batch) {
+  // A row of inputs rounded: int8 in two orders, bfloat16, and for each 32 ten floats of scales and
+  // sums; rows end with a chunk of 256.
+  const auto rounded = [](size_t cols) { return (cols + 255) / 256 * 256 * 21 / 4; };
+  const size_t hidden = size_t(c.hidden_size), attention = size_t(c.attention_dim());
+  const size_t ffn = size_t(std::max(c.has_dense() ? c.intermediate_size : 0,
+                                     c.num_experts > 0 ? c.shared_intermediate_size : 0));
+  const size_t top_k = size_t(c.num_experts_per_tok), expert = size_t(c.moe_intermediate_size);
+  const size_t widest = std::max({hidden, attention, ffn, expert});
+  size_t kv_heads = 0;
+  for (int l = 0; l < c.num_hidden_layers; l++) {
+    kv_heads = std::max(kv_heads, size_t(c.kv_heads(l)));
+  }
+  const size_t qkv = attention + 2 * kv_heads * size_t(c.head_dim);
+  const size_t floats = 3 * hidden + qkv + attention + std::max(attention, ffn) + ffn +
+                        top_k * (2 * expert + widest + 3) + 3 * size_t(c.num_experts);
+  const size_t rows = (1 + 2 * top_k) * 6 * sizeof(float*);  // where each form of a row lies
+  const size_t inputs = rounded(widest) + top_k * rounded(expert) + rows;
+  return size_t(batch) * (floats * sizeof(float) + inputs) + size_t(c.vocab_size) * sizeof(float);
+}
+
 MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t budget,
-                       int context_tokens, int max_batch) {
+                       int context_tokens, int max_batch, int layers) {
   const auto finish = [&](MemoryPlan plan, size_t expert_cache) {
     plan.budget = budget;
     plan.expert_cache = expert_cache;
     plan.explanation = explain(plan, bytes, context_tokens, max_batch);
     return plan;
   };
-  const MemoryPlan wish = candidate(config, bytes, context_tokens, max_batch, Checkpoints::kEvery);
+  const MemoryPlan wish =
+      candidate(config, bytes, context_tokens, max_batch, Checkpoints::kEvery, layers);
   if (budget == 0) check_computer(wish);
   if (budget == 0 || without_experts(wish) + bytes.routed <= budget) return finish(wish, 0);
 
@@ -122,7 +125,7 @@ MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t bu
       for (const int batch : kBatches) {
         for (const int every : kEvery) {
           const MemoryPlan plan =
-              candidate(config, bytes, context, std::min(batch, max_batch), every);
+              candidate(config, bytes, context, std::min(batch, max_batch), every, layers);
           const size_t rest = without_experts(plan);
           const size_t experts =
               paged ? touched_bytes(config, bytes, plan.max_batch) : bytes.routed;
@@ -137,7 +140,7 @@ MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t bu
     if (context == least_context) break;
   }
   const MemoryPlan least =
-      candidate(config, bytes, least_context, std::min(kBatches[2], max_batch), kEvery[1]);
+      candidate(config, bytes, least_context, std::min(kBatches[2], max_batch), kEvery[1], layers);
   const size_t needed = without_experts(least) + touched_bytes(config, bytes, least.max_batch);
   throw EngineError(ErrorCode::out_of_memory,
                     "The model needs at least " + size_text(needed) + " and may take " +

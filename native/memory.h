@@ -31,7 +31,11 @@ struct MemoryPlan {
 // is of use. What gives way, in this order: routed experts are paged in, batches get smaller and
 // checkpoints rarer, the context gets shorter. Throws EngineError OUT_OF_MEMORY, naming the least
 // that would do; without a limit, where this computer has less memory than the context takes.
+// Only the first `layers` layers are counted; the others are a device's.
 MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t budget,
-                       int context_tokens, int max_batch);
+                       int context_tokens, int max_batch, int layers = kMaxLayers);
+
+// Activations of one batch.
+size_t scratch_bytes(const Config& config, int batch);
 
 }  // namespace ringside

@@ -26,29 +26,38 @@ Config with_options(Config config, const ModelOptions& options) {
 
 }  // namespace
 
-Model::Model(const ModelFiles& files, Backend& backend, const ModelOptions& options,
+Model::Model(const ModelFiles& files, const Backends& backends, const ModelOptions& options,
              const std::function<void(float)>& on_progress)
     : config_(with_options(files.config(), options)),
       weights_(std::make_unique<Weights>(files, on_progress)),
-      backend_(backend) {
-  int context = config_.max_position_embeddings, batch = kMaxBatch;
+      placement_(backends.host) {
+  const bool on_device = backends.device != nullptr;
+  int context = config_.max_position_embeddings, batch = on_device ? kMaxDeviceBatch : kMaxBatch;
   if (options.context_tokens > 0) context = std::min(options.context_tokens, context);
   if (config_.ring_window > 0) batch = std::min(batch, config_.ring_slots - config_.ring_reach());
+  placement_ = place_layers(config_, *weights_, backends, context, batch, Checkpoints::kEvery);
+  if (placement_.device == nullptr) batch = std::min(batch, kMaxBatch);
   count_bytes();
-  plan_ = plan_memory(config_, bytes_, options.memory_bytes, context, batch);
+  const int on_host = std::min(placement_.first_on_device, config_.num_hidden_layers);
+  plan_ = plan_memory(config_, bytes_, options.memory_bytes, context, batch, on_host);
   if (plan_.expert_cache > 0) {
-    pager_ = std::make_unique<ExpertPager>(weights_->layers, files, plan_.expert_cache);
+    const auto layers = std::span(weights_->layers).first(size_t(on_host));
+    pager_ = std::make_unique<ExpertPager>(layers, files, plan_.expert_cache);
   }
   limit_experts(options);
-  reserve();
   if (config_.norm_head) norm_head();
+  place_weights();
 }
 
+// Of the host: those of layers on the device were read once, and are only mapped.
 // Matrices only: the rest is small.
 void Model::count_bytes() {
-  bytes_.fixed = bytes_of(weights_->embedding);
-  if (weights_->head.data != weights_->embedding.data) bytes_.fixed += bytes_of(weights_->head);
-  for (const Layer& layer : weights_->layers) {
+  if (!placement_.embeds_on_device) bytes_.fixed = bytes_of(weights_->embedding);
+  const bool tied = weights_->head.data == weights_->embedding.data;
+  if (placement_.device == nullptr && !tied) bytes_.fixed += bytes_of(weights_->head);
+  for (size_t l = 0; l < weights_->layers.size(); l++) {
+    if (&placement_.of(int(l)) != placement_.host) continue;
+    const Layer& layer = weights_->layers[l];
     for (const Matrix& part : layer.qkv) bytes_.fixed += bytes_of(part);
     bytes_.fixed += bytes_of(layer.dense) + bytes_of(layer.gate) + bytes_of(layer.ffn);
     size_t routed = 0;
@@ -79,20 +88,50 @@ void Model::limit_experts(const ModelOptions& options) {
   }
 }
 
-// Some heads are used with rows of length 1: their lengths are taken once.
+// Some heads are used with rows of length 1: their lengths are taken once, on the host.
 void Model::norm_head() {
   const Matrix& head = weights_->head;
   std::vector<float> row(size_t(head.cols));
   head_scale_.resize(size_t(head.rows));
   for (Token r = 0; r < head.rows; r++) {
-    backend_.embed(row.data(), head, &r, 1);
+    placement_.host->embed(row.data(), head, &r, 1);
     double sum = 0;
     for (const float value : row) sum += double(value) * double(value);
     head_scale_[size_t(r)] = float(1.0 / (std::sqrt(sum) + 1e-7));
   }
 }
 
-void Model::reserve() {
+// Puts the weights where they are used, and makes the stages that use them.
+void Model::place_weights() {
+  const int layers = config_.num_hidden_layers;
+  const int split = std::min(placement_.first_on_device, layers);
+  for (int l = 0; l < layers; l++) {
+    place_layer(config_, weights_->layers[size_t(l)], placement_.of(l));
+  }
+  Backend &first = placement_.first(), &last = placement_.last();
+  const bool tied = weights_->head.data == weights_->embedding.data;
+  weights_->head = last.place(weights_->head);
+  if (tied && &first == &last) {
+    weights_->embedding = weights_->head;
+  } else {
+    weights_->embedding = first.place(weights_->embedding);
+  }
+  Norm& norm = weights_->final_norm;
+  const auto hidden = size_t(config_.hidden_size);
+  norm.weight = last.place(norm.weight, hidden);
+  if (norm.bias != nullptr) norm.bias = last.place(norm.bias, hidden);
+  if (!head_scale_.empty()) {
+    placed_head_scale_ = last.place(head_scale_.data(), head_scale_.size());
+  }
+  if (!placement_.embeds_on_device) stages_.push_back(make_stage(*placement_.host, 0, split));
+  if (placement_.device != nullptr) {
+    stages_.push_back(make_stage(*placement_.device, split, layers));
+  }
+  if (stages_.size() > 1) between_.resize(size_t(plan_.max_batch) * hidden);
+  if (!last.uses_host_memory()) logits_.resize(size_t(config_.vocab_size));
+}
+
+Model::Stage Model::make_stage(Backend& backend, int first, int end) {
   const Config& c = config_;
   const int dim = c.attention_dim();
   int max_qkv = 0, max_ffn = 0;
@@ -101,25 +140,38 @@ void Model::reserve() {
     max_ffn = std::max(max_ffn, layer.ffn_hidden);
   }
   const int widest = std::max({c.hidden_size, dim, max_ffn, c.moe_intermediate_size});
-  backend_.reserve({.max_batch = plan_.max_batch,
-                    .max_cols = widest,
-                    .max_rows = std::max(widest, max_qkv),
-                    .max_experts = c.num_experts,
-                    .max_top_k = c.num_experts_per_tok,
-                    .max_hidden = c.moe_intermediate_size,
-                    .max_context = plan_.context_tokens});
-
-  const auto n = size_t(plan_.max_batch);
-  s_.x.resize(n * size_t(c.hidden_size));
-  s_.xn.resize(n * size_t(c.hidden_size));
-  s_.qkv.resize(n * size_t(max_qkv));
-  s_.attn.resize(n * size_t(dim));
-  s_.gate.resize(n * size_t(std::max(dim, max_ffn)));
-  s_.up.resize(n * size_t(max_ffn));
-  s_.out.resize(n * size_t(c.hidden_size));
-  s_.logits.resize(size_t(c.vocab_size));
-  s_.experts.resize(n * size_t(c.num_experts_per_tok));
-  s_.expert_weights.resize(n * size_t(c.num_experts_per_tok));
+  backend.reserve({.max_batch = plan_.max_batch,
+                   .max_cols = widest,
+                   .max_rows = std::max(widest, max_qkv),
+                   .max_experts = c.num_experts,
+                   .max_top_k = c.num_experts_per_tok,
+                   .max_hidden = c.moe_intermediate_size,
+                   .max_context = plan_.context_tokens,
+                   .max_vocabulary = c.vocab_size,
+                   .max_heads = c.num_attention_heads,
+                   .max_head_dim = c.head_dim});
+  const auto n = size_t(plan_.max_batch), hidden = size_t(c.hidden_size);
+  const size_t places = n * size_t(c.num_experts_per_tok);
+  const auto floats = [&](size_t size) { return Buffer<float>(backend, size); };
+  Rope rope = weights_->rope;
+  rope.frequency = backend.place(rope.frequency, size_t(rope.dim / 2));
+  return {backend,
+          first,
+          end,
+          rope,
+          {.x = floats(n * hidden),
+           .xn = floats(n * hidden),
+           .qkv = floats(n * size_t(max_qkv)),
+           .attn = floats(n * size_t(dim)),
+           .gate = floats(n * size_t(std::max(dim, max_ffn))),
+           .up = floats(n * size_t(max_ffn)),
+           .out = floats(n * hidden),
+           .logits = floats(size_t(c.vocab_size)),
+           .experts = Buffer<int>(backend, places),
+           .expert_weights = floats(places),
+           .features = Buffer<int>(backend, c.syntax_features.size()),
+           .tokens = Buffer<Token>(backend, n),
+           .drawn = Buffer<Token>(backend, 1)}};
 }
 
 std::span<const float> Model::forward(Sequence& sequence, std::span<const Token> tokens) {
@@ -127,101 +179,162 @@ std::span<const float> Model::forward(Sequence& sequence, std::span<const Token>
   return logits(tokens.size() - 1);
 }
 
+// What every pass needs that is not in its operations: where it is, and the features.
+void Model::begin(Sequence& sequence, int position) {
+  const auto& features = sequence.syntax().features;
+  for (Stage& stage : stages_) {
+    stage.b.begin(position);
+    stage.b.upload(stage.s.features.data(), features.data(), features.size() * sizeof(int));
+  }
+}
+
+Model::Pass Model::pass_of(Sequence& sequence, int n, int position) const {
+  const Syntax& syntax = sequence.syntax();
+  const int first_featured = std::clamp(syntax.from - position, 0, n);
+  return {sequence, n, position, int(syntax.features.size()), first_featured};
+}
+
 void Model::read(Sequence& sequence, std::span<const Token> tokens) {
   assert(!tokens.empty() && tokens.size() <= max_batch());
   assert(sequence.size() + tokens.size() <= sequence.capacity());
-  const int n = int(tokens.size());
-  backend_.embed(s_.x.data(), weights_->embedding, tokens.data(), n);
-  forward_layers(sequence, n);
+  const int n = int(tokens.size()), position = int(sequence.size());
+  begin(sequence, position);
+  const Pass pass = pass_of(sequence, n, position);
+  Stage& first = stages_.front();
+  first.b.upload(first.s.tokens.data(), tokens.data(), tokens.size_bytes());
+  first.b.embed(first.s.x.data(), weights_->embedding, first.s.tokens.data(), n);
+  for (Stage& stage : stages_) {
+    if (&stage != &first) {
+      const size_t bytes = size_t(n) * size_t(config_.hidden_size) * sizeof(float);
+      first.b.download(between_.data(), first.s.x.data(), bytes);
+      stage.b.upload(stage.s.x.data(), between_.data(), bytes);
+    }
+    run(stage, pass);
+  }
+  for (Stage& stage : stages_) stage.b.pass(n);
   sequence.append(tokens);
 }
 
-std::span<const float> Model::logits(size_t index) {
+// Leaves the logits in the last stage's memory.
+void Model::head(size_t index) {
+  Stage& stage = stages_.back();
+  Scratch& s = stage.s;
   const int dim = config_.hidden_size;
-  const float* x = s_.x.data() + index * size_t(dim);
-  norm(s_.xn.data(), x, weights_->final_norm, 1);
-  backend_.matmul(s_.logits.data(), weights_->head, s_.xn.data(), 1);
-  for (size_t r = 0; r < head_scale_.size(); r++) s_.logits[r] *= head_scale_[r];
-  return s_.logits;
+  const float* x = s.x.data() + index * size_t(dim);
+  norm(stage, s.xn.data(), x, weights_->final_norm, 1);
+  stage.b.matmul(s.logits.data(), weights_->head, s.xn.data(), 1, 0);
+  if (placed_head_scale_ != nullptr) {
+    stage.b.scale(s.logits.data(), placed_head_scale_, config_.vocab_size);
+  }
 }
 
-void Model::norm(float* y, const float* x, const Norm& norm, int n) {
+std::span<const float> Model::logits(size_t index) {
+  head(index);
+  const Stage& stage = stages_.back();
+  const auto size = size_t(config_.vocab_size);
+  if (stage.b.uses_host_memory()) return {stage.s.logits.data(), size};
+  stage.b.download(logits_.data(), stage.s.logits.data(), size * sizeof(float));
+  return logits_;
+}
+
+void Model::draw(size_t index, int choices) {
+  head(index);
+  Stage& stage = stages_.back();
+  stage.b.sample(stage.s.drawn.data(), stage.s.logits.data(), choices);
+}
+
+void Model::step(Sequence& sequence, int position, int choices) {
+  assert(steps_alone());
+  Stage& stage = stages_.back();
+  const Pass pass = pass_of(sequence, 1, position);
+  // What a recorded step depends on: whose memory, how many features, and whether they are taken.
+  const uint64_t features = pass.first_featured == 0 ? uint64_t(pass.n_features) : 0;
+  stage.b.repeat(sequence.number() << 16 | features, [&] {
+    stage.b.embed(stage.s.x.data(), weights_->embedding, stage.s.drawn.data(), 1);
+    run(stage, pass);
+    draw(0, choices);
+    stage.b.pass(1);
+  });
+}
+
+void Model::norm(Stage& stage, float* y, const float* x, const Norm& norm, int n) {
   const int dim = config_.hidden_size;
   if (config_.layer_norm) {
-    backend_.layernorm(y, x, norm.weight, norm.bias, n, dim, config_.norm_eps);
+    stage.b.layernorm(y, x, norm.weight, norm.bias, n, dim, config_.norm_eps);
   } else {
-    backend_.rmsnorm(y, x, norm.weight, n, dim, config_.norm_eps);
+    stage.b.rmsnorm(y, x, norm.weight, n, dim, config_.norm_eps);
+  }
+}
+
+// x += out, then xn = norm(x).
+void Model::add_norm(Stage& stage, const Norm& norm, int n) {
+  float *x = stage.s.x.data(), *xn = stage.s.xn.data();
+  const float* out = stage.s.out.data();
+  const int dim = config_.hidden_size;
+  if (config_.layer_norm) {
+    stage.b.add(x, out, int64_t(n) * dim);
+    stage.b.layernorm(xn, x, norm.weight, norm.bias, n, dim, config_.norm_eps);
+  } else {
+    stage.b.add_rmsnorm(xn, x, out, norm.weight, n, dim, config_.norm_eps);
   }
 }
 
 // The transformer. Everything above it prepares this loop, everything below it is a kernel.
-void Model::forward_layers(Sequence& sequence, int n) {
-  const int position = int(sequence.size());
-  const int dim = config_.hidden_size;
-  float *x = s_.x.data(), *xn = s_.xn.data(), *attn = s_.attn.data(), *out = s_.out.data();
-  Backend& b = backend_;
-
-  for (int l = 0; l < config_.num_hidden_layers; l++) {
+void Model::run(Stage& stage, const Pass& pass) {
+  Scratch& s = stage.s;
+  const int n = pass.n;
+  for (int l = stage.first; l < stage.end; l++) {
     const Layer& w = weights_->layers[size_t(l)];
-    norm(xn, x, w.input_norm, n);
-    project(w, n);
-    if (w.lightning) {
-      lightning_attention(w, sequence, l, n, position);
+    if (l == stage.first) {
+      norm(stage, s.xn.data(), s.x.data(), w.input_norm, n);
     } else {
-      softmax_attention(w, sequence, l, n, position);
+      add_norm(stage, w.input_norm, n);  // of the layer before
     }
-    b.matmul(out, w.dense, attn, n);
-    b.add(x, out, int64_t(n) * dim);
-
-    norm(xn, x, w.post_norm, n);
-    feed_forward(w, sequence.syntax(), l, n, position);
-    b.add(x, out, int64_t(n) * dim);
+    stage.b.matmul(s.qkv.data(), w.qkv, s.xn.data(), n, w.qkv_rows);
+    if (w.lightning) {
+      lightning_attention(stage, w, pass, l);
+    } else {
+      softmax_attention(stage, w, pass, l);
+    }
+    stage.b.matmul(s.out.data(), w.dense, s.attn.data(), n, 0);
+    add_norm(stage, w.post_norm, n);
+    feed_forward(stage, w, pass, l);
+  }
+  if (stage.first < stage.end) {
+    stage.b.add(s.x.data(), s.out.data(), int64_t(n) * config_.hidden_size);
   }
 }
 
-// qkv: rows of all q heads, all k heads, all v heads, from one matrix or from three.
-void Model::project(const Layer& w, int n) {
-  float* qkv = s_.qkv.data();
-  for (const Matrix& part : w.qkv) {
-    backend_.matmul(qkv, part, s_.xn.data(), n, w.qkv_rows);
-    qkv += part.rows;
-  }
-}
-
-// Softmax over all before, a window, or a window, hops around the ring and the sinks.
-void Model::softmax_attention(const Layer& w, Sequence& sequence, int layer, int n, int position) {
+// Softmax over all before, a window, or a window, hops around the ring and the sinks. A row of qkv:
+// all q heads, all k heads, all v heads.
+void Model::softmax_attention(Stage& stage, const Layer& w, const Pass& pass, int layer) {
   const Config& c = config_;
+  const auto& [sequence, n, position, n_features, first_featured] = pass;
   const KvCache& cache = sequence.kv(layer);
-  const int stride = w.qkv_rows;
-  float* q = s_.qkv.data();
-  float* k = q + c.attention_dim();
-  float* v = k + c.num_key_value_heads * c.head_dim;
-  Backend& b = backend_;
-
-  b.norm_rope(q, w.q_norm, n, stride, c.num_attention_heads, c.head_dim, weights_->rope, c.norm_eps,
-              position);
-  b.norm_rope(k, w.k_norm, n, stride, c.num_key_value_heads, c.head_dim, weights_->rope, c.norm_eps,
-              position);
-  b.store(cache, k, v, n, stride, position);
-  b.attention(s_.attn.data(), q, cache, n, stride, c.num_attention_heads, position);
+  float* qkv = stage.s.qkv.data();
+  stage.b.norm_rope_store(cache, qkv, w.q_norm, w.k_norm, n, w.qkv_rows, c.num_attention_heads,
+                          stage.rope, c.norm_eps, position);
+  stage.b.attention(stage.s.attn.data(), qkv, cache, n, w.qkv_rows, c.num_attention_heads,
+                    position);
   sequence.save_rows(layer, position, n);
 }
 
 // The decayed sum of k v^T, asked with q; then the norm and gate of its output.
-void Model::lightning_attention(const Layer& w, Sequence& sequence, int layer, int n,
-                                int position) {
+void Model::lightning_attention(Stage& stage, const Layer& w, const Pass& pass, int layer) {
   const Config& c = config_;
+  const auto& [sequence, n, position, n_features, first_featured] = pass;
   const int stride = w.qkv_rows, heads = c.num_attention_heads, dim = c.attention_dim();
-  float *q = s_.qkv.data(), *k = q + dim, *v = k + dim, *attn = s_.attn.data();
+  Scratch& s = stage.s;
+  float *q = s.qkv.data(), *k = q + dim, *v = k + dim, *attn = s.attn.data();
   const LinearState& state = sequence.state(layer);
-  Backend& b = backend_;
+  Backend& b = stage.b;
+  assert(n <= sequence.log(layer).slots);
 
-  b.matmul(s_.gate.data(), w.gate, s_.xn.data(), n);
+  b.matmul(s.gate.data(), w.gate, s.xn.data(), n, 0);
   if (c.linear_silu) b.silu(q, int64_t(n) * stride);
-  const Rope rope = c.linear_rope ? weights_->rope : Rope{};
-  b.norm_rope(q, w.q_norm, n, stride, heads, c.head_dim, rope, c.norm_eps, position);
-  b.norm_rope(k, w.k_norm, n, stride, heads, c.head_dim, rope, c.norm_eps, position);
-  sequence.log(layer, k, v, n, stride);
+  const Rope rope = c.linear_rope ? stage.rope : Rope{};
+  b.norm_rope_store(sequence.log(layer), q, w.q_norm, w.k_norm, n, stride, heads, rope, c.norm_eps,
+                    position);
   for (int i = 0; i < n;) {  // in parts that end where a checkpoint is due
     const int end = std::min(n, sequence.next_checkpoint(position + i) - position);
     const ptrdiff_t row = ptrdiff_t(i) * stride;
@@ -229,36 +342,34 @@ void Model::lightning_attention(const Layer& w, Sequence& sequence, int layer, i
     sequence.save_state(layer, position + end);
     i = end;
   }
-  b.gated_group_norm(attn, attn, s_.gate.data(), w.gate_norm, n, dim, c.group_norm_size,
-                     c.norm_eps);
+  b.gated_group_norm(attn, attn, s.gate.data(), w.gate_norm, n, dim, c.group_norm_size, c.norm_eps);
 }
 
 // out = the dense feed-forward of xn, or the shared experts' and each token's own ones.
-void Model::feed_forward(const Layer& w, const Syntax& syntax, int layer, int n, int position) {
-  float *xn = s_.xn.data(), *gate = s_.gate.data(), *up = s_.up.data(), *out = s_.out.data();
-  Backend& b = backend_;
+void Model::feed_forward(Stage& stage, const Layer& w, const Pass& pass, int layer) {
+  const auto& [sequence, n, position, n_features, first_featured] = pass;
+  Scratch& s = stage.s;
+  float *xn = s.xn.data(), *gate = s.gate.data(), *up = s.up.data(), *out = s.out.data();
+  Backend& b = stage.b;
 
   if (w.ffn_hidden == 0) {
-    std::fill_n(out, size_t(n) * size_t(config_.hidden_size), 0.0f);
+    b.clear(out, size_t(n) * size_t(config_.hidden_size) * sizeof(float));
   } else if (w.ffn.gate.data == nullptr) {
-    b.matmul(up, w.ffn.up, xn, n);
+    b.matmul(up, w.ffn.up, xn, n, 0);
     b.gelu(up, int64_t(n) * w.ffn_hidden);
-    b.matmul(out, w.ffn.down, up, n);
+    b.matmul(out, w.ffn.down, up, n, 0);
   } else {
-    b.matmul(gate, w.ffn.gate, xn, n);
-    b.matmul(up, w.ffn.up, xn, n);
-    b.swiglu(gate, up, int64_t(n) * w.ffn_hidden);
-    b.matmul(out, w.ffn.down, gate, n);
+    b.feed_forward(out, w.ffn, xn, n, gate, up);
   }
   if (w.router.n_experts == 0) return;
 
-  int* experts = s_.experts.data();
-  float* weights = s_.expert_weights.data();
-  const int first_featured = std::clamp(syntax.from - position, 0, n);
-  b.route(experts, weights, w.router, xn, n, syntax.features.data(), int(syntax.features.size()),
-          first_featured);
-  if (pager_) pager_->touch(layer, {experts, size_t(n) * size_t(w.router.top_k)});
-  b.experts(out, w.experts.data(), experts, weights, w.router.top_k, xn, n);
+  int* experts = s.experts.data();
+  float* weights = s.expert_weights.data();
+  b.route(experts, weights, w.router, xn, n, s.features.data(), n_features, first_featured);
+  if (pager_ && b.uses_host_memory()) {
+    pager_->touch(layer, {experts, size_t(n) * size_t(w.router.top_k)});
+  }
+  b.experts(out, w.expert_set, experts, weights, w.router.top_k, xn, n);
 }
 
 }  // namespace ringside

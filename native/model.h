@@ -8,10 +8,12 @@
 #include <vector>
 
 #include "backend.h"
+#include "buffer.h"
 #include "config.h"
 #include "memory.h"
 #include "model_files.h"
 #include "pager.h"
+#include "placement.h"
 #include "sequence.h"
 #include "weights.h"
 
@@ -27,11 +29,12 @@ struct ModelOptions {
 
 class Model {
  public:
-  static constexpr int kMaxBatch = 256;  // tokens; bounds the wait for a cancel to one batch
+  // Tokens; they bound the wait for a cancel. A GPU needs more at once to be busy.
+  static constexpr int kMaxBatch = 256, kMaxDeviceBatch = 512;
 
   // Throws EngineError MODEL_CORRUPT, MODEL_UNSUPPORTED, OUT_OF_MEMORY, or BAD_REQUEST for options
-  // out of range. `files` must outlive this.
-  Model(const ModelFiles& files, Backend& backend, const ModelOptions& options,
+  // out of range, and DeviceError. `files` must outlive this.
+  Model(const ModelFiles& files, const Backends& backends, const ModelOptions& options,
         const std::function<void(float)>& on_progress);
   Model(const Model&) = delete;  // weights point into the files
   Model& operator=(const Model&) = delete;
@@ -46,7 +49,9 @@ class Model {
   int context_tokens() const { return plan_.context_tokens; }
   // Of each token's routed experts, the most that run.
   int max_experts() const { return max_experts_; }
-  Backend& backend() const { return backend_; }
+  const Placement& placement() const { return placement_; }
+  // What computes the logits and draws from them.
+  Backend& backend() const { return placement_.last(); }
   // The most tokens that one forward() takes: kMaxBatch, or less for a short ring.
   size_t max_batch() const { return size_t(plan_.max_batch); }
 
@@ -55,43 +60,76 @@ class Model {
   std::span<const float> forward(Sequence& sequence, std::span<const Token> tokens);
   // The same without logits, for all but the last batch of a prompt.
   void read(Sequence& sequence, std::span<const Token> tokens);
-  // Logits after the token at `index` of the last batch read.
+  // Logits after the token at `index` of the last batch read, valid until the next call.
   std::span<const float> logits(size_t index);
 
+  // Drawing the next token from the logits after the token at `index` of the last batch read; of
+  // the logits, only the first `choices` are drawn from. Ask backend().choice() for it.
+  void draw(size_t index, int choices);
+  // Whether step() can be used: one device does everything.
+  bool steps_alone() const { return placement_.embeds_on_device && backend().runs_ahead(); }
+  // Reads the token that was drawn last, which only the device knows yet, and draws the next one.
+  // `position`: of that token, the sequence's size once all before it are appended.
+  void step(Sequence& sequence, int position, int choices);
+
  private:
-  void forward_layers(Sequence& sequence, int n);
-  void norm(float* y, const float* x, const Norm& norm, int n);
-  void project(const Layer& w, int n);
-  void softmax_attention(const Layer& w, Sequence& sequence, int layer, int n, int position);
-  void lightning_attention(const Layer& w, Sequence& sequence, int layer, int n, int position);
-  void feed_forward(const Layer& w, const Syntax& syntax, int layer, int n, int position);
+  // Activations of one batch, in a backend's memory; n rows are used. One pass at a time.
+  struct Scratch {
+    Buffer<float> x;       // the residual stream, [n, hidden]
+    Buffer<float> xn;      // its norm, [n, hidden]
+    Buffer<float> qkv;     // [n, q | k | v]
+    Buffer<float> attn;    // [n, heads * head_dim]
+    Buffer<float> gate;    // [n, max(heads * head_dim, ffn_hidden)]
+    Buffer<float> up;      // [n, ffn_hidden]
+    Buffer<float> out;     // [n, hidden]
+    Buffer<float> logits;  // [vocab]
+    Buffer<int> experts;   // [n, top_k]
+    Buffer<float> expert_weights;
+    Buffer<int> features;  // [all that there are]
+    Buffer<Token> tokens;  // [n]
+    Buffer<Token> drawn;   // [1]
+  };
+  // The layers that one backend runs.
+  struct Stage {
+    Backend& b;
+    int first, end;
+    Rope rope;
+    Scratch s;
+  };
+  // What layers ask of a pass: n tokens from `position` on, which only a device that repeats a
+  // recorded pass may move.
+  struct Pass {
+    Sequence& sequence;
+    int n, position, n_features, first_featured;
+  };
+
+  void place_weights();
+  Stage make_stage(Backend& backend, int first, int end);
+  void run(Stage& stage, const Pass& pass);
+  void norm(Stage& stage, float* y, const float* x, const Norm& norm, int n);
+  void add_norm(Stage& stage, const Norm& norm, int n);
+  void softmax_attention(Stage& stage, const Layer& w, const Pass& pass, int layer);
+  void lightning_attention(Stage& stage, const Layer& w, const Pass& pass, int layer);
+  void feed_forward(Stage& stage, const Layer& w, const Pass& pass, int layer);
+  void head(size_t index);
+  void begin(Sequence& sequence, int position);
+  Pass pass_of(Sequence& sequence, int n, int position) const;
   void count_bytes();
   void limit_experts(const ModelOptions& options);
   void norm_head();
-  void reserve();
 
   Config config_;
   std::unique_ptr<Weights> weights_;
-  Backend& backend_;
+  Placement placement_;
   WeightBytes bytes_;
   MemoryPlan plan_;
   std::unique_ptr<ExpertPager> pager_;
   int max_experts_ = 0;
   std::vector<float> head_scale_;  // [vocab], of each row of the head; or empty
-
-  // Activations of one batch; n rows are used. One forward pass at a time.
-  struct Scratch {
-    std::vector<float> x;       // the residual stream, [n, hidden]
-    std::vector<float> xn;      // its norm, [n, hidden]
-    std::vector<float> qkv;     // [n, q | k | v]
-    std::vector<float> attn;    // [n, heads * head_dim]
-    std::vector<float> gate;    // [n, max(heads * head_dim, ffn_hidden)]
-    std::vector<float> up;      // [n, ffn_hidden]
-    std::vector<float> out;     // [n, hidden]
-    std::vector<float> logits;  // [vocab]
-    std::vector<int> experts;   // [n, top_k]
-    std::vector<float> expert_weights;
-  } s_;
+  const float* placed_head_scale_ = nullptr;
+  std::vector<Stage> stages_;   // the host's, the device's, or both
+  std::vector<float> between_;  // [n, hidden], from one to the other
+  std::vector<float> logits_;   // [vocab], where the device's memory is not the host's
 };
 
 }  // namespace ringside

@@ -4,7 +4,7 @@
 
 namespace ringside {
 
-ExpertPager::ExpertPager(const std::vector<Layer>& layers, const ModelFiles& files, size_t limit)
+ExpertPager::ExpertPager(std::span<const Layer> layers, const ModelFiles& files, size_t limit)
     : limit_(limit) {
   for (const Layer& layer : layers) {
     first_of_layer_.push_back(int(experts_.size()));

@@ -16,7 +16,7 @@ namespace ringside {
 class ExpertPager {
  public:
   // `limit`: bytes of experts that may be resident. `files` must outlive this.
-  ExpertPager(const std::vector<Layer>& layers, const ModelFiles& files, size_t limit);
+  ExpertPager(std::span<const Layer> layers, const ModelFiles& files, size_t limit);
 
   // The experts (-1: none) that layer `layer` is about to run: drops others as the limit asks, and
   // has the system read those that are not resident. Allocates nothing.

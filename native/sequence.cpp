@@ -1,8 +1,8 @@
 #include "sequence.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
-#include <utility>
 
 namespace ringside {
 
@@ -33,56 +33,76 @@ struct Sequence::Sizes {
   }
 };
 
-size_t Sequence::bytes_for(const Config& config, int capacity, int checkpoint_every) {
-  const Sizes sizes(config, capacity, checkpoint_every);
-  size_t floats = 0;
-  for (int l = 0; l < config.num_hidden_layers; l++) floats += sizes.layer(config, l);
-  return floats * sizeof(float) + Checkpoints::bytes_for(config, capacity, checkpoint_every);
+size_t Sequence::bytes_for(const Config& config, int l, int capacity, int checkpoint_every) {
+  return Sizes(config, capacity, checkpoint_every).layer(config, l) * sizeof(float) +
+         Checkpoints::bytes_for(config, l, capacity, checkpoint_every);
 }
 
-Sequence::Sequence(const Config& config, Backend& backend, int capacity, int checkpoint_every)
-    : backend_(backend),
+namespace {
+
+uint64_t next_number() {
+  static std::atomic<uint64_t> number = 0;
+  return ++number;
+}
+
+}  // namespace
+
+Sequence::Sequence(const Config& config, const Placement& placement, int capacity,
+                   int checkpoint_every)
+    : placement_(placement),
+      number_(next_number()),
       capacity_(static_cast<size_t>(capacity)),
       slots_(Sizes(config, capacity, checkpoint_every).slots),
       reach_(config.ring_window > 0 ? config.ring_reach() : 0),
       log_slots_(Sizes(config, capacity, checkpoint_every).log_slots),
-      checkpoints_(config, capacity, checkpoint_every) {
+      checkpoints_(config, placement, capacity, checkpoint_every) {
   tokens_.reserve(capacity_);
   allocate(config, Sizes(config, capacity, checkpoint_every));
 }
 
-void Sequence::allocate(const Config& config, const Sizes& sizes) {
-  size_t floats = 0;
-  for (int l = 0; l < config.num_hidden_layers; l++) floats += sizes.layer(config, l);
-  memory_ = std::make_unique_for_overwrite<float[]>(floats);
-  float* next = memory_.get();
-  const auto take = [&](size_t size) { return std::exchange(next, next + size); };
+// A device's recorded steps lead into this memory.
+Sequence::~Sequence() {
+  if (placement_.device != nullptr) placement_.device->forget_repeated();
+}
 
+void Sequence::allocate(const Config& config, const Sizes& sizes) {
   const bool ring = config.ring_window > 0;
   layers_.resize(size_t(config.num_hidden_layers));
   for (int l = 0; l < config.num_hidden_layers; l++) {
     Layer& layer = layers_[size_t(l)];
     layer.lightning = config.is_lightning(l);
+    layer.memory = Buffer<float>(placement_.of(l), sizes.layer(config, l));
     if (layer.lightning) {
-      layer.decay = decay(config, l);
-      layer.state = {take(sizes.state(config, l)), layer.decay.data(), config.num_attention_heads,
-                     config.head_dim};
-      layer.log_k = take(sizes.log(config, l));
-      layer.log_v = take(sizes.log(config, l));
+      allocate_lightning(config, sizes, l);
       has_lightning_ = true;
-    } else {
-      layer.kv.k = take(sizes.kv(config, l));
-      layer.kv.v = take(sizes.kv(config, l));
-      layer.kv.slots = slots_;
-      layer.kv.sinks = ring ? config.ring_sinks : 0;
-      layer.kv.window = config.window();
-      layer.kv.max_hop = ring ? config.ring_max_hop : 0;
-      layer.kv.n_kv_heads = config.num_key_value_heads;
-      layer.kv.head_dim = config.head_dim;
-      has_rings_ = has_rings_ || ring;
+      continue;
     }
+    layer.kv.k = layer.memory.data();
+    layer.kv.v = layer.kv.k + sizes.kv(config, l);
+    layer.kv.slots = slots_;
+    layer.kv.sinks = ring ? config.ring_sinks : 0;
+    layer.kv.window = config.window();
+    layer.kv.max_hop = ring ? config.ring_max_hop : 0;
+    layer.kv.n_kv_heads = config.num_key_value_heads;
+    layer.kv.head_dim = config.head_dim;
+    has_rings_ = has_rings_ || ring;
   }
   rebuild_states(0, 0);
+}
+
+void Sequence::allocate_lightning(const Config& config, const Sizes& sizes, int l) {
+  Layer& layer = layers_[size_t(l)];
+  Backend& backend = placement_.of(l);
+  const std::vector<float> decays = decay(config, l);
+  layer.decay = Buffer<float>(backend, decays.size());
+  backend.upload(layer.decay.data(), decays.data(), decays.size() * sizeof(float));
+  layer.state = {layer.memory.data(), layer.decay.data(), config.num_attention_heads,
+                 config.head_dim};
+  layer.log.k = layer.memory.data() + sizes.state(config, l);
+  layer.log.v = layer.log.k + sizes.log(config, l);
+  layer.log.slots = log_slots_;
+  layer.log.n_kv_heads = config.num_attention_heads;
+  layer.log.head_dim = config.head_dim;
 }
 
 size_t Sequence::common_prefix(std::span<const Token> prompt, const Syntax& syntax) const {
@@ -150,29 +170,17 @@ void Sequence::rebuild_states(int from, int to) {
       const int row = p % log_slots_;
       const int n = std::min(to - p, log_slots_ - row);
       const size_t offset = size_t(row) * size_t(stride);
-      backend_.advance(layer.log_k + offset, layer.log_v + offset, layer.state, n, stride);
+      placement_.of(int(l)).advance(layer.log.k + offset, layer.log.v + offset, layer.state, n,
+                                    stride);
       p += n;
     }
   }
 }
 
-void Sequence::log(int index, const float* k, const float* v, int n, int stride) {
-  const Layer& layer = layers_[size_t(index)];
-  const int position = int(tokens_.size());
-  const auto dim = size_t(layer.state.n_heads) * size_t(layer.state.head_dim);
-  for (int i = std::max(0, n - log_slots_); i < n; i++) {
-    const size_t row = size_t((position + i) % log_slots_) * dim;
-    std::copy_n(k + size_t(i) * size_t(stride), dim, layer.log_k + row);
-    std::copy_n(v + size_t(i) * size_t(stride), dim, layer.log_v + row);
-  }
-}
-
-void Sequence::save_state(int layer, int position) {
-  if (checkpoints_.due(position)) checkpoints_.save_state(layer, position, state(layer));
-}
-
 void Sequence::save_rows(int layer, int position, int n) {
   if (!has_rings_) return;
+  // One token's steps are recorded, so whether a checkpoint is due is not asked here.
+  if (n == 1) return checkpoints_.save_rows(layer, position + 1, kv(layer));
   for (int c = checkpoints_.after(position); c <= position + n; c = checkpoints_.after(c)) {
     checkpoints_.save_rows(layer, c, kv(layer));
   }

@@ -5,13 +5,15 @@
 // size()-1. Everything is allocated when the sequence is made.
 #pragma once
 
-#include <memory>
+#include <cstdint>
 #include <span>
 #include <vector>
 
 #include "backend.h"
+#include "buffer.h"
 #include "checkpoint.h"
 #include "config.h"
+#include "placement.h"
 
 namespace ringside {
 
@@ -24,16 +26,19 @@ struct Syntax {
 class Sequence {
  public:
   // `checkpoint_every`: positions between checkpoints.
-  Sequence(const Config& config, Backend& backend, int capacity,
+  Sequence(const Config& config, const Placement& placement, int capacity,
            int checkpoint_every = Checkpoints::kEvery);
+  ~Sequence();
   Sequence(const Sequence&) = delete;  // the layers point into memory_
   Sequence& operator=(const Sequence&) = delete;
 
   std::span<const Token> tokens() const { return tokens_; }
   size_t size() const { return tokens_.size(); }
   size_t capacity() const { return capacity_; }
-  // What a sequence of `capacity` positions takes, in bytes.
-  static size_t bytes_for(const Config& config, int capacity, int checkpoint_every);
+  // What layer `l` of a sequence of `capacity` positions takes, in bytes.
+  static size_t bytes_for(const Config& config, int l, int capacity, int checkpoint_every);
+  // Of all sequences there have been, this one's number.
+  uint64_t number() const { return number_; }
 
   // How many of the first tokens of `prompt` were read already, as a request with `syntax` reads
   // them.
@@ -49,25 +54,28 @@ class Sequence {
   const Syntax& syntax() const { return syntax_; }
 
  private:
-  friend class Model;  // only its forward pass appends
+  friend class Model;  // only its passes append
+  friend class Decoder;
 
   // One layer's memory; a ring layer uses kv, a lightning layer the rest.
   struct Layer {
     bool lightning = false;
     KvCache kv;
     LinearState state;
-    float* log_k = nullptr;  // [log_slots, heads * head_dim], position p in row p mod log_slots
-    float* log_v = nullptr;
-    std::vector<float> decay;
+    KvCache log;  // of the last k and v: position p in row p mod log_slots
+    Buffer<float> memory;
+    Buffer<float> decay;
   };
 
   // For the forward pass, while the tokens are not appended yet.
   const KvCache& kv(int layer) const { return layers_[size_t(layer)].kv; }
   const LinearState& state(int layer) const { return layers_[size_t(layer)].state; }
-  // Keeps k, v (n rows of `stride` floats) of a lightning layer for going back.
-  void log(int layer, const float* k, const float* v, int n, int stride);
+  // Where a lightning layer's k and v are kept for going back.
+  const KvCache& log(int layer) const { return layers_[size_t(layer)].log; }
   // The layer's state has read 0 .. position-1: keeps it if a checkpoint is due there.
-  void save_state(int layer, int position);
+  void save_state(int layer, int position) {
+    checkpoints_.save_state(layer, position, state(layer));
+  }
   // The first position behind `position` where a checkpoint is due.
   int next_checkpoint(int position) const { return checkpoints_.after(position); }
   // The ring has stored positions position .. position+n-1: keeps the rows of checkpoints passed.
@@ -76,11 +84,13 @@ class Sequence {
 
   struct Sizes;
   void allocate(const Config& config, const Sizes& sizes);
+  void allocate_lightning(const Config& config, const Sizes& sizes, int l);
   bool reaches(int size) const;
   void go_back_to_checkpoint(int position);
   void rebuild_states(int from, int to);
 
-  Backend& backend_;
+  Placement placement_;
+  uint64_t number_;
   size_t capacity_;
   int slots_;  // of a softmax layer: the ring's, or the capacity
   int reach_;  // positions before p that a ring layer looks at; 0 without rings
@@ -93,7 +103,6 @@ class Sequence {
   Syntax syntax_;
   std::vector<Layer> layers_;
   Checkpoints checkpoints_;
-  std::unique_ptr<float[]> memory_;
 };
 
 }  // namespace ringside

@@ -33,6 +33,7 @@ struct Layer {
   int ffn_hidden = 0;  // 0: there is none
   Router router;       // n_experts 0: the feed-forward is dense
   std::vector<FeedForward> experts;
+  ExpertSet expert_set;  // of `experts`, once they are placed
 };
 
 // Bytes of a matrix's values, and of the scales that are stored beside them; 0 for none.

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "../backend.h"
+#include "../host_backend.h"
 #include "dot.h"
 #include "threads.h"
 
@@ -44,7 +44,7 @@ class Inputs {
   std::vector<uint16_t> bf16_;
 };
 
-class Cpu final : public Backend {
+class Cpu final : public HostBackend {
  public:
   Cpu(const Dot& dot, int threads) : dot_(dot), threads_(threads) {}
 
@@ -52,6 +52,7 @@ class Cpu final : public Backend {
   int threads() const override { return threads_.count(); }
   void reserve(const Limits& limits) override;
 
+  using HostBackend::matmul;
   void matmul(float* y, const Matrix& w, const float* x, int n, int y_stride) override;
   void embed(float* y, const Matrix& w, const Token* tokens, int n) override;
   void rmsnorm(float* y, const float* x, const float* weight, int n, int dim, float eps) override;
@@ -75,8 +76,8 @@ class Cpu final : public Backend {
                         int dim, int groups, float eps) override;
   void route(int* experts, float* weights, const Router& router, const float* h, int n,
              const int* features, int n_active, int first_featured) override;
-  void experts(float* y, const FeedForward* all, const int* experts, const float* weights,
-               int top_k, const float* x, int n) override;
+  void experts(float* y, const ExpertSet& set, const int* experts, const float* weights, int top_k,
+               const float* x, int n) override;
 
  private:
   void multiply(float* y, int64_t y_stride, const Matrix& w, const Activations* x, int n,

@@ -122,8 +122,9 @@ void Cpu::prepare_for(const FeedForward* all, int used, const float* x, int n, i
   }
 }
 
-void Cpu::experts(float* y, const FeedForward* all, const int* experts, const float* weights,
+void Cpu::experts(float* y, const ExpertSet& set, const int* experts, const float* weights,
                   int top_k, const float* x, int n) {
+  const FeedForward* all = set.all.data();
   const int dim = all[0].down.rows, hidden = all[0].gate.rows, places = n * top_k;
 
   // Counting sort: the places of an expert's tokens lie together, in the order of the tokens.

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "host_backend.h"
 #include "loaded_model.h"
 #include "mapping.h"
 #include "prompting.h"
@@ -34,7 +35,7 @@ struct Timing {
 constexpr Timing kTiming = {128, 15}, kTimingOfLarge = {32, 9};
 
 // Counts what the router lets run, on the way to a real backend. Everything else is passed on.
-class CountingBackend : public Backend {
+class CountingBackend : public HostBackend {
  public:
   explicit CountingBackend(Backend& backend) : backend_(backend) {}
 
@@ -43,6 +44,7 @@ class CountingBackend : public Backend {
   std::string_view name() const override { return backend_.name(); }
   int threads() const override { return backend_.threads(); }
   void reserve(const Limits& limits) override { backend_.reserve(limits); }
+  using HostBackend::matmul;
   void matmul(float* y, const Matrix& w, const float* x, int n, int y_stride) override {
     backend_.matmul(y, w, x, n, y_stride);
   }
@@ -93,8 +95,8 @@ class CountingBackend : public Backend {
         std::count_if(experts, experts + int64_t(n) * router.top_k, [](int e) { return e >= 0; });
     routed += n;
   }
-  void experts(float* y, const FeedForward* all, const int* experts, const float* weights,
-               int top_k, const float* x, int n) override {
+  void experts(float* y, const ExpertSet& all, const int* experts, const float* weights, int top_k,
+               const float* x, int n) override {
     backend_.experts(y, all, experts, weights, top_k, x, n);
   }
 

@@ -14,7 +14,7 @@ Floats row_of(Backend& backend, const Matrix& w, Token row) {
 
 TEST_CASE("blocks hold what the gguf package says") {
   CHECK(kGoldenBlocks.size() == 8);
-  for (const std::string& name : available_backends())
+  for (const std::string& name : tested_backends())
     for (const GoldenBlocks& golden : kGoldenBlocks) {
       const int cols = int(golden.values.size());
       const Matrix w{golden.type, 1, cols, golden.bytes.data()};
@@ -49,7 +49,7 @@ TEST_CASE("halves keep their edges") {
       {Type::bf16, 0x3f81, 1.0078125f}, {Type::bf16, 0x7f7f, 0x1.fep127f},
       {Type::bf16, 0x7f80, INFINITY},
   };
-  for (const std::string& name : available_backends())
+  for (const std::string& name : tested_backends())
     for (const Half& half : halves) {
       const float y = row_of(*ready(name, 1), {half.type, 1, 1, &half.bits}, 0)[0];
       CAPTURE(half.bits);
@@ -72,7 +72,7 @@ TEST_CASE("scales and zeros belong to groups and blocks") {
   const std::vector<uint8_t> ones(15, 0x38);
   const float blocks[] = {1, 2, 3, 4, 5, 6};
   const Matrix f8{Type::f8, 3, 5, ones.data(), blocks, nullptr, kGroup, 2};
-  for (const std::string& name : available_backends()) {
+  for (const std::string& name : tested_backends()) {
     const auto backend = ready(name, 1);
     const Floats first = row_of(*backend, w, 0), second = row_of(*backend, w, 1);
     CHECK(first[0] == 5.0f);

@@ -88,7 +88,7 @@ TEST_CASE("every backend scales groups and blocks as the reference does") {
 }
 
 TEST_CASE("a bias is added, and rows of y may lie apart") {
-  for (const std::string& name : available_backends()) {
+  for (const std::string& name : tested_backends()) {
     const auto backend = ready(name, 2);
     const Weights w(Type::q8_0, 37, 64, 1, {kGroup, false, 0, true});
     Matrix plain = w.matrix;
@@ -108,7 +108,7 @@ TEST_CASE("the reference multiplies what the matrix holds") {
   const Matrix w = {Type::int4, 1, 32, packed, &half};
   Floats x(32, 0.0f);
   x[0] = 127.0f, x[1] = 1.0f, x[2] = 50.0f, x[3] = -4.0f;
-  for (const std::string& name : available_backends())
+  for (const std::string& name : tested_backends())
     CHECK(product(*ready(name, 1), w, x, 1)[0] == 0.5f * (127 * 7 - 8 + 0 - 4));
 }
 
@@ -142,7 +142,7 @@ TEST_CASE("a wider input leaves nothing behind for a narrower one") {
 TEST_CASE("the largest integers do not overflow") {
   // Every weight and every input at its bound, of one sign: what saturates would show.
   const int cols = 512;
-  for (const std::string& name : available_backends())
+  for (const std::string& name : tested_backends())
     for (const Type type : kAllTypes) {
       if (block_cols(type) == 1) continue;
       for (const uint8_t bits : {0xff, 0x00, 0x80, 0x7f}) {

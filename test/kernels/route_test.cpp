@@ -23,7 +23,7 @@ TEST_CASE("route chooses by score and bias, weighs by score") {
   const float w[] = {0, 1, 2, -1}, bias[] = {5, 0, 0, 0};
   const Router router{w, bias, nullptr, 4, 0, 1, 2, 1, 1, 2.5f};
   const double low = 0.5, high = 1 / (1 + std::exp(-2.0));
-  for (const std::string& name : available_backends()) {
+  for (const std::string& name : tested_backends()) {
     const Routed r = route(*ready(name, 1), router, {1.0f}, 1, {}, 0);
     CHECK(r.experts == std::vector<int>{0, 2});
     CHECK(r.weights[0] == doctest::Approx(2.5 * low / (low + high)));
@@ -35,7 +35,7 @@ TEST_CASE("route adds the features' columns, from the first featured token on") 
   const float w[] = {1, 0, 0, 0};
   const float syntax[] = {0, 0, 0, /**/ 0, 9, 0, /**/ 0, 0, 9, /**/ 0, -9, 0};
   const Router router{w, nullptr, syntax, 4, 3, 1, 1, 1, 1, 1.0f};
-  for (const std::string& name : available_backends()) {
+  for (const std::string& name : tested_backends()) {
     const Routed r = route(*ready(name, 1), router, {1, 1, 1}, 3, {1}, 1);
     CHECK(r.experts == std::vector<int>{0, 1, 1});
     CHECK(route(*ready(name, 1), router, {1}, 1, {2}, 0).experts == std::vector<int>{2});
@@ -47,7 +47,7 @@ TEST_CASE("route drops all groups but the best by their two best") {
   // Group 1 holds the best expert (index 3), group 0 the best pair.
   const float w[] = {2, 2, -9, 3, -9, -9};
   const Router router{w, nullptr, nullptr, 6, 0, 1, 2, 2, 1, 1.0f};
-  for (const std::string& name : available_backends()) {
+  for (const std::string& name : tested_backends()) {
     const Routed r = route(*ready(name, 1), router, {1.0f}, 1, {}, 0);
     CHECK(r.experts == std::vector<int>{0, 1});
   }
@@ -96,7 +96,7 @@ TEST_CASE("route runs only the experts that cover the budget") {
       {"at most more than there are", 1.0f, 9, true, {1, 3, 0, 2}, {0.5f, 0.3f, 0.15f, 0.05f}},
       {"not normalized", 0.79f, 0, false, {1, 3, -1, -1}, {0.625f, 0.375f, 0, 0}},
   };
-  for (const std::string& name : available_backends())
+  for (const std::string& name : tested_backends())
     for (const Budget& budget : budgets) {
       Router router{w, nullptr, nullptr, 4, 0, 1, 4, 1, 1, 2.0f, true, budget.normalized};
       router.cover = budget.cover;
@@ -112,7 +112,7 @@ TEST_CASE("route runs only the experts that cover the budget") {
 
 TEST_CASE("cover 1 runs all, also those whose score is nothing") {
   const float w[] = {-200, 0, -300};
-  for (const std::string& name : available_backends()) {
+  for (const std::string& name : tested_backends()) {
     const Router router{w, nullptr, nullptr, 3, 0, 1, 3, 1, 1, 1.0f, true};
     const Routed r = route(*ready(name, 1), router, {1.0f}, 1, {}, 0);
     CAPTURE(name);
@@ -124,7 +124,7 @@ TEST_CASE("cover 1 runs all, also those whose score is nothing") {
 
 TEST_CASE("a budget keeps the sum of the weights") {
   const Floats w = noise(20 * 64, 1, 0.2f), bias = noise(20, 2, 0.1f), h = noise(37 * 64, 4);
-  for (const std::string& name : available_backends())
+  for (const std::string& name : tested_backends())
     for (const bool softmax : {false, true})
       for (const bool normalized : {false, true})
         for (const float cover : {0.2f, 0.5f, 0.8f, 0.97f}) {
@@ -155,7 +155,7 @@ TEST_CASE("a budget keeps the sum of the weights") {
 
 TEST_CASE("softmax scores are weighed as they are, or normalized") {
   const float w[] = {std::log(0.5f), std::log(0.125f), std::log(0.25f), std::log(0.125f)};
-  for (const std::string& name : available_backends())
+  for (const std::string& name : tested_backends())
     for (const bool normalized : {false, true}) {
       const Router router{w, nullptr, nullptr, 4, 0, 1, 2, 1, 1, 3.0f, true, normalized};
       const Routed r = route(*ready(name, 1), router, {1.0f}, 1, {}, 0);
@@ -174,9 +174,9 @@ TEST_CASE("route takes as many groups as there are experts, and more") {
   limits.max_experts = kExperts;
   limits.max_top_k = 2;
   limits.max_cols = limits.max_hidden = 32;
-  for (const std::string& name : available_backends())
+  for (const std::string& name : tested_backends())
     for (const int groups : {100, 200, 300}) {
-      auto backend = make_backend(name, 1);
+      auto backend = make_tested(name, 1);
       backend->reserve(limits);
       const Router router{w.data(), nullptr, nullptr, kExperts, 0, 1, 2, groups, groups / 2, 1.0f};
       const Routed r = route(*backend, router, {1.0f}, 1, {}, 0);

@@ -45,15 +45,20 @@ inline Limits limits() {
   return limits;
 }
 
-inline std::unique_ptr<Backend> ready(std::string_view isa, int threads) {
-  auto backend = make_backend(isa, threads);
+// What the tests run on: the processor's instruction sets, or, in the GPU's test programs, a device
+// in its modes (cuda/tested.cpp). The reference comes last.
+std::vector<std::string> tested_backends();
+std::unique_ptr<Backend> make_tested(std::string_view name, int threads);
+
+inline std::unique_ptr<Backend> ready(std::string_view name, int threads) {
+  auto backend = make_tested(name, threads);
   backend->reserve(limits());
   return backend;
 }
 
 // The backends to compare with the reference.
 inline std::vector<std::string> others() {
-  std::vector<std::string> names = available_backends();
+  std::vector<std::string> names = tested_backends();
   names.pop_back();
   return names;
 }

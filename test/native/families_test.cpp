@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "gpu.h"
 #include "hashed_files.h"
 #include "json.h"
 #include "loaded_model.h"
@@ -109,7 +110,7 @@ struct Result {
 Result read_at_once(LoadedModel& loaded, const Case& golden) {
   std::vector<Token> tokens = golden.tokens;
   tokens.insert(tokens.end(), golden.greedy.begin(), golden.greedy.end() - 1);
-  Sequence sequence(loaded.model.config(), loaded.model.backend(), loaded.model.context_tokens());
+  Sequence sequence = loaded.sequence();
   loaded.model.read(sequence, tokens);
   Result result;
   for (size_t i = golden.tokens.size() - 1; i < tokens.size(); i++) {
@@ -121,7 +122,7 @@ Result read_at_once(LoadedModel& loaded, const Case& golden) {
 }
 
 std::vector<Token> write_one_by_one(LoadedModel& loaded, const Case& golden) {
-  Sequence sequence(loaded.model.config(), loaded.model.backend(), loaded.model.context_tokens());
+  Sequence sequence = loaded.sequence();
   auto logits = loaded.model.forward(sequence, golden.tokens);
   std::vector<Token> text = {Token(best_of(logits))};
   while (text.size() < golden.greedy.size()) {
@@ -182,11 +183,11 @@ TEST_CASE("every backend computes what the reference does, in every family and t
     LoadedModel specification(path, *reference, options);
     const Result expected = read_at_once(specification, golden);
     const bool rounds = golden.type != "F32" && golden.type != "F16";
-    for (const std::string& name : available_backends()) {
+    for (const std::string& name : tested_backends()) {
       if (name == "reference") continue;
       CAPTURE(name);
-      const auto backend = make_backend(name, 1);
-      LoadedModel loaded(path, *backend, options);
+      const TestedBackends backends(name);
+      LoadedModel loaded(path, backends.both(), options);
       const Result result = read_at_once(loaded, golden);
       const double error = error_of(result.logits, expected.logits);
       CHECK(error <= rounding(golden.type));

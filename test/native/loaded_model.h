@@ -13,11 +13,12 @@ struct LoadedModel {
   ModelFiles files;
   Model model;
 
-  LoadedModel(const std::filesystem::path& path, Backend& backend, const ModelOptions& options = {})
-      : files(path), model(files, backend, options, [](float) {}) {}
+  LoadedModel(const std::filesystem::path& path, const Backends& backends,
+              const ModelOptions& options = {})
+      : files(path), model(files, backends, options, [](float) {}) {}
 
   Sequence sequence() const {
-    return Sequence(model.config(), model.backend(), model.context_tokens(),
+    return Sequence(model.config(), model.placement(), model.context_tokens(),
                     model.memory().checkpoint_every);
   }
 };

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 
+#include "gpu.h"
 #include "loaded_model.h"
 #include "tiny_model.h"
 
@@ -32,14 +33,14 @@ constexpr Kind kKinds[] = {
 
 struct Fixture {
   Fixture(const std::string& changes, const std::string& backend_name, int context = 1024)
-      : backend(make_backend(backend_name, 1)) {
+      : backends(backend_name) {
     write_tiny_model(folder.path(), tiny_config(changes), "f32");
     ModelOptions options;
     options.context_tokens = context;
-    loaded = std::make_unique<LoadedModel>(folder.path(), *backend, options);
+    loaded = std::make_unique<LoadedModel>(folder.path(), backends.both(), options);
     model = &loaded->model;
-    sequence = std::make_unique<Sequence>(model->config(), *backend, model->context_tokens());
-    fresh = std::make_unique<Sequence>(model->config(), *backend, model->context_tokens());
+    sequence = std::make_unique<Sequence>(model->config(), model->placement(), context);
+    fresh = std::make_unique<Sequence>(model->config(), model->placement(), context);
   }
 
   // Reads the rest of `tokens`: the logits after each position from `from` on, one after the other.
@@ -80,7 +81,7 @@ struct Fixture {
   }
 
   TemporaryFolder folder;
-  std::unique_ptr<Backend> backend;
+  TestedBackends backends;
   std::unique_ptr<LoadedModel> loaded;
   Model* model = nullptr;
   std::unique_ptr<Sequence> sequence, fresh;
@@ -96,7 +97,7 @@ std::vector<Token> random_tokens(std::mt19937& random, size_t n) {
 
 TEST_CASE("what is reused is what would be read afresh, after any edits") {
   double worst = 0;
-  for (const std::string& backend : available_backends()) {
+  for (const std::string& backend : tested_backends()) {
     for (const auto& [name, changes] : kKinds) {
       CAPTURE(backend);
       CAPTURE(name);

@@ -1,6 +1,7 @@
 #include "sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace ringside {
@@ -15,14 +16,22 @@ float log_sum_exp(std::span<const float> logits, float max) {
 
 }  // namespace
 
-Sampler::Sampler(const SamplerOptions& options, size_t vocab_size)
-    : options_(options), state_(options.seed) {
-  if (options.temperature > 0) candidates_.reserve(vocab_size);
+bool all_finite(std::span<const float> logits) {
+  constexpr uint32_t kExponent = 0x7F800000;
+  bool finite = true;
+  for (const float logit : logits) {  // bits, because they are compared many at a time
+    finite &= (std::bit_cast<uint32_t>(logit) & kExponent) != kExponent;
+  }
+  return finite;
 }
 
-Sampler::Choice Sampler::sample(std::span<const float> logits) {
+Sampler::Sampler(const Sampling& sampling) : sampling_(sampling), state_(sampling.seed) {}
+
+Choice Sampler::sample(std::span<const float> logits) {
+  if (!all_finite(logits)) return {0, 0, false};
   const auto best = std::max_element(logits.begin(), logits.end());
-  const Token token = options_.temperature > 0 ? draw(logits, *best) : Token(best - logits.begin());
+  const Token token =
+      sampling_.temperature > 0 ? draw(logits, *best) : Token(best - logits.begin());
   return {token, logits[size_t(token)] - log_sum_exp(logits, *best)};
 }
 
@@ -30,7 +39,7 @@ Token Sampler::draw(std::span<const float> logits, float max) {
   candidates_.clear();
   double total = 0;
   for (size_t i = 0; i < logits.size(); i++) {
-    const float p = std::exp((logits[i] - max) / options_.temperature);
+    const float p = std::exp((logits[i] - max) / sampling_.temperature);
     candidates_.emplace_back(p, Token(i));
     total += p;
   }
@@ -40,7 +49,7 @@ Token Sampler::draw(std::span<const float> logits, float max) {
   });
   double kept = 0;
   size_t n = 0;
-  while (n < candidates_.size() && (n == 0 || kept < total * double(options_.top_p))) {
+  while (n < candidates_.size() && (n == 0 || kept < total * double(sampling_.top_p))) {
     kept += candidates_[n++].first;
   }
   double at = uniform() * kept;

@@ -12,8 +12,8 @@ namespace {
 
 const std::vector<float> kLogits = {1.0f, 3.0f, 2.0f, -1.0f};
 
-std::vector<Token> draws(const SamplerOptions& options, int n) {
-  Sampler sampler(options, kLogits.size());
+std::vector<Token> draws(const Sampling& options, int n) {
+  Sampler sampler(options);
   std::vector<Token> tokens;
   for (int i = 0; i < n; i++) tokens.push_back(sampler.sample(kLogits).token);
   return tokens;
@@ -23,12 +23,12 @@ std::vector<Token> draws(const SamplerOptions& options, int n) {
 
 TEST_CASE("greedy takes the best, the first of equals") {
   CHECK(draws({}, 1)[0] == 1);
-  Sampler sampler({}, 3);
+  Sampler sampler({});
   CHECK(sampler.sample(std::array{2.0f, 5.0f, 5.0f}).token == 1);
 }
 
 TEST_CASE("a seed gives the same tokens on every machine") {
-  const SamplerOptions options{1.0f, 1.0f, 42};
+  const Sampling options{1.0f, 1.0f, 42};
   CHECK(draws(options, 50) == draws(options, 50));
   CHECK(draws(options, 50) != draws({1.0f, 1.0f, 43}, 50));
 }
@@ -58,7 +58,15 @@ TEST_CASE("log probabilities are those of the softmax, whatever the temperature"
   double total = 0;
   for (Token t = 0; t < 4; t++) total += std::exp(double(log_probability(kLogits, t)));
   CHECK(total == doctest::Approx(1.0));
-  Sampler sampler({2.0f, 1.0f, 3}, 4);
-  const auto [token, probability] = sampler.sample(kLogits);
+  Sampler sampler({2.0f, 1.0f, 3});
+  const auto [token, probability, finite] = sampler.sample(kLogits);
+  CHECK(finite);
   CHECK(probability == doctest::Approx(log_probability(kLogits, token)));
+}
+
+TEST_CASE("a choice among what is no number says so") {
+  for (const float bad : {NAN, INFINITY, -INFINITY}) {
+    Sampler sampler({});
+    CHECK(!sampler.sample(std::array{2.0f, bad, 5.0f}).finite);
+  }
 }

@@ -1,0 +1,101 @@
+#include "gpu_library.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <string_view>
+
+#include "device_error.h"
+
+#if defined(_WIN32)
+#define NOMINMAX
+#include <windows.h>
+#else
+#include <dlfcn.h>
+#endif
+
+namespace ringside {
+
+namespace {
+
+#if defined(_WIN32)
+constexpr const char* kFile = "ringside_cuda.dll";
+#else
+constexpr const char* kFile = "ringside_cuda.so";
+#endif
+
+// The folder of the file that this code is in.
+std::filesystem::path own_folder() {
+#if defined(_WIN32)
+  HMODULE module = nullptr;
+  GetModuleHandleExW(
+      GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
+      reinterpret_cast<LPCWSTR>(&own_folder), &module);
+  wchar_t path[4096] = {};
+  GetModuleFileNameW(module, path, 4095);
+  return std::filesystem::path(path).parent_path();
+#else
+  Dl_info info;
+  if (dladdr(reinterpret_cast<const void*>(&own_folder), &info) == 0) return {};
+  return std::filesystem::path(info.dli_fname).parent_path();
+#endif
+}
+
+std::filesystem::path library_path() {
+  const char* named = std::getenv("RINGSIDE_GPU_LIBRARY");
+  return named != nullptr && *named != '\0' ? std::filesystem::path(named) : own_folder() / kFile;
+}
+
+// Once opened it stays: the driver does not like to be unloaded.
+GpuLibraryEntry entry_of(const std::filesystem::path& path, std::string& problem) {
+#if defined(_WIN32)
+  const HMODULE library = LoadLibraryW(path.c_str());
+  if (library == nullptr) problem = "error " + std::to_string(GetLastError());
+  if (library == nullptr) return nullptr;
+  return reinterpret_cast<GpuLibraryEntry>(GetProcAddress(library, "ringside_gpu_library"));
+#else
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    const char* error = dlerror();
+    problem = error != nullptr ? error : "unknown error";
+    return nullptr;
+  }
+  return reinterpret_cast<GpuLibraryEntry>(dlsym(library, "ringside_gpu_library"));
+#endif
+}
+
+const GpuLibrary& open_library(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    throw DeviceError("This build has no GPU part (" + path.string() + " is not there).");
+  }
+  std::string problem = "it has no entry";
+  const GpuLibraryEntry entry = entry_of(path, problem);
+  if (entry == nullptr) throw DeviceError(path.string() + " can't be opened: " + problem + ".");
+  const GpuLibrary& library = *entry();
+  if (std::string_view(library.interface_hash) != RINGSIDE_INTERFACE_HASH) {
+    throw DeviceError(path.string() + " belongs to another version of Ringside. Build or install " +
+                      "both together.");
+  }
+  return library;
+}
+
+}  // namespace
+
+GpuReport probe_gpus() {
+  const std::filesystem::path path = library_path();
+  GpuReport report;
+  try {
+    const GpuLibrary& library = open_library(path);
+    report = library.probe();
+    report.library = path.string();
+  } catch (const std::exception& error) {
+    report.problem = error.what();
+  }
+  return report;
+}
+
+std::unique_ptr<Backend> open_gpu(int index) {
+  return std::unique_ptr<Backend>(open_library(library_path()).open(index));
+}
+
+}  // namespace ringside

@@ -1,0 +1,98 @@
+#include "host_backend.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+namespace ringside {
+
+namespace {
+
+constexpr std::align_val_t kAlignment{64};  // a cache line, and a register of AVX-512
+
+}  // namespace
+
+void* HostBackend::allocate(size_t bytes) { return ::operator new(bytes, kAlignment); }
+
+void HostBackend::release(void* memory) noexcept { ::operator delete(memory, kAlignment); }
+
+void HostBackend::copy(void* to, const void* from, size_t bytes) {
+  if (bytes > 0) std::memmove(to, from, bytes);
+}
+
+void HostBackend::clear(void* memory, size_t bytes) {
+  if (bytes > 0) std::memset(memory, 0, bytes);
+}
+
+void HostBackend::matmul(float* y, std::span<const Matrix> parts, const float* x, int n,
+                         int y_stride) {
+  for (const Matrix& part : parts) {
+    matmul(y, part, x, n, y_stride);
+    y += part.rows;
+  }
+}
+
+void HostBackend::scale(float* x, const float* y, int64_t size) {
+  for (int64_t i = 0; i < size; i++) x[i] *= y[i];
+}
+
+void HostBackend::add_rmsnorm(float* y, float* x, const float* delta, const float* weight, int n,
+                              int dim, float eps) {
+  add(x, delta, int64_t(n) * dim);
+  rmsnorm(y, x, weight, n, dim, eps);
+}
+
+void HostBackend::feed_forward(float* y, const FeedForward& ffn, const float* x, int n, float* gate,
+                               float* up) {
+  matmul(gate, ffn.gate, x, n);
+  matmul(up, ffn.up, x, n);
+  swiglu(gate, up, int64_t(n) * ffn.gate.rows);
+  matmul(y, ffn.down, gate, n);
+}
+
+void HostBackend::norm_rope_store(const KvCache& cache, float* qkv, const float* q_norm,
+                                  const float* k_norm, int n, int stride, int n_heads,
+                                  const Rope& rope, float eps, int position) {
+  float* k = qkv + n_heads * cache.head_dim;
+  const float* v = k + cache.n_kv_heads * cache.head_dim;
+  norm_rope(qkv, q_norm, n, stride, n_heads, cache.head_dim, rope, eps, position);
+  norm_rope(k, k_norm, n, stride, cache.n_kv_heads, cache.head_dim, rope, eps, position);
+  store(cache, k, v, n, stride, position);
+}
+
+void HostBackend::save(const Snapshots& to, const LinearState& state, int position) {
+  if (position % to.every != 0) return;
+  std::copy_n(state.s, to.floats, to.memory + (position / to.every - 1) * to.floats);
+}
+
+void HostBackend::save(const Snapshots& to, const KvCache& cache, int rows, int position) {
+  if (position % to.every != 0) return;
+  const int64_t row = int64_t(cache.n_kv_heads) * cache.head_dim;
+  float* k = to.memory + (position / to.every - 1) * to.floats;
+  float* v = k + rows * row;
+  for (int i = 0; i < rows; i++, k += row, v += row) {
+    const int64_t slot = (position - rows + i) % cache.slots;
+    std::copy_n(cache.k + slot * row, row, k);
+    std::copy_n(cache.v + slot * row, row, v);
+  }
+}
+
+void HostBackend::load(const Snapshots& from, const KvCache& cache, int rows, int first,
+                       int position) {
+  const int64_t row = int64_t(cache.n_kv_heads) * cache.head_dim;
+  for (int p = first; p < position; p++) {
+    const int index = p / from.every;  // the snapshot behind p
+    const int at = p - ((index + 1) * from.every - rows);
+    const float* k = from.memory + index * from.floats + at * row;
+    const int64_t slot = p % cache.slots;
+    std::copy_n(k, row, cache.k + slot * row);
+    std::copy_n(k + rows * row, row, cache.v + slot * row);
+  }
+}
+
+void HostBackend::sample(Token* next, const float* logits, int count) {
+  choice_ = sampler_.sample({logits, size_t(count)});
+  *next = choice_.token;
+}
+
+}  // namespace ringside

@@ -1,0 +1,50 @@
+#include "gpu.h"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+
+#include "gpu_library.h"
+
+namespace ringside {
+
+namespace {
+
+void name_library() {
+  setenv("RINGSIDE_GPU_LIBRARY", RINGSIDE_EMULATED_GPU, 0);  // unless another one is named
+}
+
+// Calls a function that only the emulated library has.
+template <typename Value>
+bool call(const char* name, Value value) {
+  name_library();
+  void* library = dlopen(std::getenv("RINGSIDE_GPU_LIBRARY"), RTLD_NOW | RTLD_LOCAL);
+  void* function = library != nullptr ? dlsym(library, name) : nullptr;
+  if (function == nullptr) return false;
+  reinterpret_cast<void (*)(Value)>(function)(value);
+  return true;
+}
+
+}  // namespace
+
+TestedBackends::TestedBackends(const std::string& name)
+    : host(make_backend(name == "cuda" ? "reference" : name, 1)) {
+  if (name != "cuda") return;
+  name_library();
+  device = open_gpu(0);
+}
+
+std::vector<std::string> tested_backends() {
+  std::vector<std::string> names = available_backends();
+  names.insert(names.begin(), "cuda");
+  return names;
+}
+
+void limit_gpu_memory(size_t bytes) { call("ringside_emulator_limit_memory", bytes); }
+void lose_gpu_after(int waits) { call("ringside_emulator_lose_device", waits); }
+void fail_gpu_allocation_after(int allocations) {
+  call("ringside_emulator_fail_allocation", allocations);
+}
+bool gpu_is_emulated() { return call("ringside_emulator_lose_device", -1); }
+
+}  // namespace ringside

@@ -1,0 +1,211 @@
+// Engines whose layers run on a GPU.
+#include "gpu.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+
+#include "decoder.h"
+#include "engine.h"
+#include "error.h"
+#include "gpu_library.h"
+#include "loaded_model.h"
+#include "tiny_model.h"
+
+using namespace ringside;
+
+namespace {
+
+const std::atomic<bool> kGoOn = false;
+const TextSink kIgnore = [](std::string_view) {};
+constexpr size_t kReserve = size_t(256) << 20;  // what a placement leaves free
+
+const std::string kText =
+    "def check(value):\n    return value + 12\nitems = [value for value in range(10)]\n";
+
+Engine load(std::optional<int> gpu, size_t gpu_memory_bytes = 0, int context = 0) {
+  TestedBackends("cuda");  // so that the library is named
+  LoadOptions options;
+  options.backend = "reference";
+  options.threads = 1;
+  options.gpu = gpu;
+  options.gpu_memory_bytes = gpu_memory_bytes;
+  options.model.context_tokens = context;
+  return Engine(fixtures() / "tiny", options, [](float) {});
+}
+
+GenerateRequest request(Engine& engine, const std::string& text, int max_tokens) {
+  GenerateRequest request;
+  engine.tokenizer().encode(text, request.tokens);
+  request.max_tokens = max_tokens;
+  return request;
+}
+
+int layers_on_gpu(const Engine& engine) {
+  const Placement& placement = engine.model().placement();
+  if (placement.device == nullptr) return 0;
+  return engine.model().config().num_hidden_layers - placement.first_on_device;
+}
+
+// The emulated GPU as it is at first, also when a test has thrown.
+struct GpuGuard {
+  ~GpuGuard() {
+    limit_gpu_memory(size_t(1) << 30);
+    lose_gpu_after(-1);
+    fail_gpu_allocation_after(-1);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the GPUs are reported") {
+  TestedBackends("cuda");
+  const GpuReport report = probe_gpus();
+  CAPTURE(report.problem);
+  REQUIRE(report.gpus.size() >= 1);
+  CHECK(report.problem == "");
+  CHECK(report.gpus[0].problem == "");
+  CHECK(report.gpus[0].name != "");
+  CHECK(report.gpus[0].free_bytes <= report.gpus[0].total_bytes);
+  CHECK_THROWS_AS(open_gpu(1000), std::runtime_error);
+}
+
+TEST_CASE("text is the same on the CPU and on the GPU, afresh, reused and recorded") {
+  Engine cpu = load({}), gpu = load(0);
+  CHECK(layers_on_gpu(cpu) == 0);
+  CHECK(layers_on_gpu(gpu) == gpu.model().config().num_hidden_layers);
+  CHECK(gpu.model().steps_alone());
+  for (const std::string& text : {kText, std::string("for (int i"), kText + "x = "}) {
+    CAPTURE(text);
+    const auto expected = cpu.generate(request(cpu, text, 24), kGoOn, kIgnore);
+    const auto found = gpu.generate(request(gpu, text, 24), kGoOn, kIgnore);
+    CHECK(found.text == expected.text);
+    CHECK(found.stop == expected.stop);
+    CHECK(found.generated_tokens == expected.generated_tokens);
+    CHECK(found.mean_log_probability ==
+          doctest::Approx(expected.mean_log_probability).epsilon(1e-4));
+    CHECK(gpu.generate(request(gpu, text, 24), kGoOn, kIgnore).text == expected.text);
+  }
+}
+
+TEST_CASE("a GPU draws the tokens that the CPU draws") {
+  Engine cpu = load({}), gpu = load(0);
+  for (const float top_p : {1.0f, 0.9f, 0.3f}) {
+    for (uint64_t seed = 0; seed < 3; seed++) {
+      CAPTURE(top_p);
+      CAPTURE(seed);
+      GenerateRequest sampled = request(cpu, kText, 12);
+      sampled.sampling = {1.2f, top_p, seed};
+      sampled.ends = {-2};  // none
+      CHECK(gpu.generate(sampled, kGoOn, kIgnore).text ==
+            cpu.generate(sampled, kGoOn, kIgnore).text);
+    }
+  }
+}
+
+TEST_CASE("a sequence stands where its tokens say, however a generation on the GPU ended") {
+  Engine cpu = load({}, 0, 100), gpu = load(0, 0, 100);
+  const auto same = [&](const std::string& text) {
+    const auto found = gpu.generate(request(gpu, text, 6), kGoOn, kIgnore);
+    CHECK(found.text == cpu.generate(request(cpu, text, 6), kGoOn, kIgnore).text);
+    return found;
+  };
+  same(kText);
+  std::atomic<bool> stop = false;  // cancelled while a step runs ahead
+  GenerateRequest sampled = request(gpu, kText, 30);
+  sampled.sampling.temperature = 1.0f;
+  const auto cancelled = gpu.generate(sampled, stop, [&](std::string_view) { stop = true; });
+  CHECK(cancelled.stop == StopReason::cancelled);
+  CHECK(same(kText).reused_tokens > 0);
+  same(kText + cancelled.text);
+
+  GenerateRequest endless = request(gpu, kText, 200);  // until the context is full
+  endless.ends = {-2};
+  const auto full = gpu.generate(endless, kGoOn, kIgnore);
+  CHECK(full.stop == StopReason::context_full);
+  CHECK(full.generated_tokens + int(endless.tokens.size()) == 101);
+  CHECK(cpu.generate(endless, kGoOn, kIgnore).text == full.text);
+  same(kText);
+}
+
+TEST_CASE("layers that do not fit the GPU run on the CPU, and the placement says so") {
+  if (!gpu_is_emulated()) return;
+  const GpuGuard guard;
+  Engine whole = load(0), cpu = load({});
+  const int layers = whole.model().config().num_hidden_layers;
+  const size_t all = whole.model().placement().device_bytes;
+  const auto expected = cpu.generate(request(cpu, kText, 16), kGoOn, kIgnore);
+  int before = layers;
+  bool mixed = false;
+  for (const double share : {0.95, 0.8, 0.6, 0.4, 0.2, 0.01}) {
+    CAPTURE(share);
+    Engine some = load(0, size_t(share * double(all)));
+    const int there = layers_on_gpu(some);
+    CHECK(there <= before);
+    CHECK(some.model().placement().device_bytes <= size_t(share * double(all)));
+    CHECK(some.generate(request(some, kText, 16), kGoOn, kIgnore).text == expected.text);
+    const std::string says = some.model().placement().explanation;
+    CHECK(says.find(std::to_string(there) + " of " + std::to_string(layers)) == 0);
+    mixed = mixed || (there > 0 && there < layers);
+    before = there;
+  }
+  CHECK(mixed);
+  CHECK(before == 0);
+}
+
+TEST_CASE("what others have taken of the GPU's memory is left to them") {
+  if (!gpu_is_emulated()) return;
+  const GpuGuard guard;
+  const size_t all = load(0).model().placement().device_bytes;
+  limit_gpu_memory(kReserve + all / 2);  // all that is free
+  Engine some = load(0);
+  CHECK(layers_on_gpu(some) < some.model().config().num_hidden_layers);
+  limit_gpu_memory(1 << 20);
+  CHECK(layers_on_gpu(load(0)) == 0);
+}
+
+TEST_CASE("memory that is gone when it is asked for makes fewer layers, never an error") {
+  if (!gpu_is_emulated()) return;
+  const GpuGuard guard;
+  Engine cpu = load({});
+  const auto expected = cpu.generate(request(cpu, kText, 8), kGoOn, kIgnore).text;
+  for (const int allocations : {5, 8, 12, 20, 40}) {
+    CAPTURE(allocations);
+    fail_gpu_allocation_after(allocations);
+    Engine some = load(0);
+    CHECK(some.generate(request(some, kText, 8), kGoOn, kIgnore).text == expected);
+  }
+}
+
+TEST_CASE("a GPU that is lost ends in DEVICE_LOST") {
+  if (!gpu_is_emulated()) return;
+  const GpuGuard guard;
+  Engine gpu = load(0);
+  for (const int waits : {0, 1, 3}) {
+    lose_gpu_after(waits);
+    try {
+      gpu.generate(request(gpu, kText + std::to_string(waits), 24), kGoOn, kIgnore);
+      FAIL("it did not notice");
+    } catch (const EngineError& error) {
+      CHECK(error.code() == ErrorCode::device_lost);
+      CHECK(std::string(error.what()).find("ringside.device") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("a GPU that is not there is DEVICE_LOST, and a library that is not there says where") {
+  TestedBackends("cuda");
+  try {
+    load(7);
+    FAIL("there is no such GPU");
+  } catch (const EngineError& error) {
+    CHECK(error.code() == ErrorCode::device_lost);
+  }
+  const std::string before = std::getenv("RINGSIDE_GPU_LIBRARY");
+  setenv("RINGSIDE_GPU_LIBRARY", "/nowhere/ringside_cuda.so", 1);
+  const GpuReport report = probe_gpus();
+  setenv("RINGSIDE_GPU_LIBRARY", before.c_str(), 1);
+  CHECK(report.gpus.empty());
+  CHECK(report.problem.find("/nowhere/ringside_cuda.so") != std::string::npos);
+}
