@@ -1,4 +1,4 @@
-// Bundles the extension, the server and the command line into dist/.
+// Bundles the extension, the server, the process that it asks for GPUs, and the command line into dist/.
 // The tree-sitter grammars and the engine are native modules and stay outside.
 
 import { build } from "esbuild";
@@ -9,6 +9,7 @@ await build({
   entryPoints: {
     extension: "extension/main.ts",
     server: "server/main.ts",
+    probe: "server/probe.ts",
     cli: "server/cli.ts",
   },
   outdir: "dist",

@@ -1,54 +1,22 @@
 // ringside: the engine from the command line.
 
-import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { readFileSync } from "node:fs";
 import { CompletionCache } from "./cache";
 import { chatPrompt } from "./chat";
-import { type Completion, complete, contextFor } from "./completion";
+import { type Completion, complete } from "./completion";
 import { Context } from "./context";
 import { Debounce } from "./debounce";
-import { ModelEngine } from "./engine";
+import { Devices } from "./devices";
+import { ModelEngine, type Placement } from "./engine";
 import { coded, RingsideError } from "./errors";
 import { inspection } from "./inspect";
 import { languageIdOfPath } from "./languages";
-import { modelsOptions, modelsUsage, processTerminal, runModels } from "./models/cli";
-import { modelsDirectoryIn, resolveModel } from "./models/source";
+import { processTerminal, runModels } from "./models/cli";
+import { type Options, readArguments, usage } from "./options";
+import { choose, chosen, deviceRows, loadPlaced } from "./placement";
 import { selfTest } from "./selftest";
 import { defaultSettings } from "./settings";
 import { SyntaxTrees } from "./trees";
-
-const usage = `Usage:
-  ringside complete FILE:LINE:COLUMN   the completion there, and what it cost (LINE and COLUMN from 1)
-  ringside bench                       tokens a second of reading and of decoding
-  ringside inspect [FILE]              what a model is: family, size, memory, what it can be asked
-  ringside test [FILE]                 how fast a model is here, and what that makes of the settings
-  ringside chat TEXT                   the answer of a model that follows instructions
-${modelsUsage}
-
-Options:
-  --model MODEL      the model to run, a path or an ID of \`ringside models\`; default: the bundled one
-  --threads N        default: one for each physical core
-  --backend NAME     auto, reference, avx2, avx512 or neon
-  --context N        tokens of context; default: what the editor uses
-  --memory MB        what the model may take; default: no limit
-  --coverage SHARE   of a token's experts' weight, enough is run; default: 1
-  --active SHARE     of the parameters, at most so many run for a token; default: 1
-  --json             one JSON object as the last line
-${modelsOptions}`;
-
-const bundledModel = join(__dirname, "..", "models", "ringside-small");
-
-interface Options {
-  readonly model: string;
-  readonly threads: number;
-  readonly backend: "auto" | "reference" | "avx2" | "avx512" | "neon";
-  readonly contextTokens: number;
-  readonly memoryBytes: number;
-  readonly expertCoverage: number;
-  readonly activeShare: number;
-  readonly json: boolean;
-}
 
 async function main(): Promise<void> {
   if (process.argv[2] === "models" || process.argv[2] === "pull") {
@@ -57,67 +25,31 @@ async function main(): Promise<void> {
     process.exitCode = await runModels(process.argv.slice(2), processTerminal, controller.signal);
     return;
   }
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      model: { type: "string" },
-      threads: { type: "string", default: "0" },
-      backend: { type: "string", default: "auto" },
-      context: { type: "string", default: String(contextFor(defaultSettings)) },
-      memory: { type: "string", default: "0" },
-      coverage: { type: "string", default: "1" },
-      active: { type: "string", default: "1" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  const [command, ...rest] = positionals;
-  const takesModel = (command === "inspect" || command === "test") && rest.length === 1;
-  const options: Options = {
-    model: modelAt(takesModel ? rest[0] : values.model),
-    threads: wholeNumber("--threads", values.threads),
-    backend: backendNamed(values.backend),
-    contextTokens: wholeNumber("--context", values.context),
-    memoryBytes: wholeNumber("--memory", values.memory) * 1e6,
-    expertCoverage: share("--coverage", values.coverage),
-    activeShare: share("--active", values.active),
-    json: values.json,
-  };
-  if (values.help) console.log(usage);
+  const { command, rest, options, help } = readArguments(process.argv.slice(2));
+  if (help) console.log(usage);
   else if (command === "complete" && rest.length === 1) await completeAt(rest[0]!, options);
   else if (command === "bench" && rest.length === 0) await bench(options);
   else if (command === "inspect" && rest.length <= 1) await inspect(options);
   else if (command === "test" && rest.length <= 1) await test(options);
+  else if (command === "devices" && rest.length === 0) await listDevices(options);
   else if (command === "chat" && rest.length === 1) await chat(rest[0]!, options);
   else throw new RingsideError("BAD_REQUEST", usage);
 }
 
-/** The model of `--model`: a path from here, or as the setting "ringside.model" has it. */
-function modelAt(given: string | undefined): string {
-  const setting = given !== undefined && existsSync(given) ? resolve(given) : (given ?? null);
-  const modelsDirectory = modelsDirectoryIn(null);
-  return resolveModel(setting, { bundled: bundledModel, modelsDirectory }).path;
-}
-
-function wholeNumber(name: string, text: string): number {
-  if (/^\d+$/.test(text)) return Number(text);
-  throw new RingsideError("BAD_REQUEST", `${name} must be a whole number, not "${text}".`);
-}
-
-function share(name: string, text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && value > 0 && value <= 1) return value;
-  throw new RingsideError("BAD_REQUEST", `${name} must be above 0 and at most 1, not "${text}".`);
-}
-
-function backendNamed(name: string): Options["backend"] {
-  const names = ["auto", "reference", "avx2", "avx512", "neon"] as const;
-  const found = names.find((known) => known === name);
-  if (found !== undefined) return found;
-  throw new RingsideError(
-    "BAD_REQUEST",
-    `--backend must be one of ${names.join(", ")}, not "${name}".`,
-  );
+/** The model, loaded where --device has it; what went wrong with a GPU is told beside the output. */
+async function loaded({
+  model,
+  device,
+  gpuMemoryBytes,
+  load,
+}: Options): Promise<{ engine: ModelEngine; loadMs: number }> {
+  const choice = await chosen(device, new Devices());
+  const start = performance.now();
+  const loading = { path: model, options: load, choice, gpuMemoryBytes };
+  const { engine, says } = await loadPlaced(loading, ModelEngine.load);
+  const loadMs = performance.now() - start;
+  for (const sentence of says) console.error(sentence);
+  return { engine, loadMs };
 }
 
 /** Splits FILE:LINE:COLUMN and finds the offset, in UTF-16 units. */
@@ -148,10 +80,7 @@ function placeOf(argument: string): { path: string; text: string; offset: number
 
 async function completeAt(argument: string, options: Options): Promise<void> {
   const { path, text, offset } = placeOf(argument);
-  const loading = performance.now();
-  const { model, ...load } = options;
-  const engine = await ModelEngine.load(model, load);
-  const loadMs = performance.now() - loading;
+  const { engine, loadMs } = await loaded(options);
   const services = {
     settings: { ...defaultSettings, disabledLanguages: [] },
     engine,
@@ -183,6 +112,7 @@ function printCompletion(
   const bold = (text: string) => (process.stdout.isTTY ? `\x1b[1m${text}\x1b[0m` : `[${text}]`);
   console.log(`${line}${bold(completion.text)}\n`);
   console.log(`model    ${info.name}, ${info.backend}, ${info.threads} threads`);
+  console.log(`place    ${info.placement.explanation}`);
   console.log(`load     ${loadMs.toFixed(1)} ms`);
   console.log(`read     ${promptTokens} tokens in ${readMs.toFixed(1)} ms`);
   console.log(`decode   ${generatedTokens} tokens in ${decodeMs.toFixed(1)} ms`);
@@ -191,7 +121,8 @@ function printCompletion(
   const readTokensPerSecond = perSecond(promptTokens, readMs);
   const decodeTokensPerSecond = perSecond(generatedTokens, decodeMs);
   const speeds = { readTokensPerSecond, decodeTokensPerSecond };
-  console.log(JSON.stringify({ ...completion, loadMs, totalMs, ...speeds, device: info.backend }));
+  const where = { device: info.backend, placement: info.placement };
+  console.log(JSON.stringify({ ...completion, loadMs, totalMs, ...speeds, ...where }));
 }
 
 const BENCH_READ = 2000; // tokens: the context that the editor sends by default
@@ -199,8 +130,7 @@ const BENCH_DECODE = 256;
 const BENCH_RUNS = 5;
 
 async function bench(options: Options): Promise<void> {
-  const { model, ...load } = options;
-  const engine = await ModelEngine.load(model, load);
+  const { engine } = await loaded(options);
   const code = readFileSync(__filename, "utf8").slice(0, 40_000); // any code will do: this program
   const room = Math.min(BENCH_READ, engine.info.contextTokens - BENCH_DECODE);
   const tokens = engine.encode(code, true).slice(0, room);
@@ -218,44 +148,67 @@ async function bench(options: Options): Promise<void> {
   const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!;
   const readTokensPerSecond = Math.round(median(rows.map(({ read }) => read)));
   const decodeTokensPerSecond = Math.round(median(rows.map(({ decode }) => decode)));
-  const { name, backend, threads } = engine.info;
+  const { name, backend, threads, placement } = engine.info;
   console.log(`${name} on ${backend}, ${threads} threads, median of ${BENCH_RUNS} runs`);
+  console.log(`place    ${placement.explanation}`);
   console.log(`read     ${readTokensPerSecond} tokens/s (${tokens.length} tokens)`);
   console.log(`decode   ${decodeTokensPerSecond} tokens/s (up to ${BENCH_DECODE} tokens)`);
   const speeds = { readTokensPerSecond, decodeTokensPerSecond };
-  if (options.json) console.log(JSON.stringify({ model: name, backend, threads, ...speeds }));
+  const where = { backend, threads, placement };
+  if (options.json) console.log(JSON.stringify({ model: name, ...where, ...speeds }));
   engine.close();
 }
 
-async function inspect({ model, json, ...load }: Options): Promise<void> {
-  const engine = await ModelEngine.load(model, load);
+async function inspect(options: Options): Promise<void> {
+  const { engine } = await loaded(options);
   const { info, vocabulary } = engine;
   for (const [name, text] of inspection(info, vocabulary.fim)) {
     console.log(`${name.padEnd(12)}${text}`);
   }
   const { specialTokens, prompting, syntaxFeatures, ...rest } = info;
   const chat = prompting.chatTemplate !== "";
-  if (json) console.log(JSON.stringify({ ...rest, fim: vocabulary.fim, chat }));
+  if (options.json) console.log(JSON.stringify({ ...rest, fim: vocabulary.fim, chat }));
   engine.close();
 }
 
-async function test({ model, json, ...load }: Options): Promise<void> {
-  const engine = await ModelEngine.load(model, load);
+async function test(options: Options): Promise<void> {
+  const { engine } = await loaded(options);
   const result = await selfTest(engine, defaultSettings, new AbortController().signal);
   const { speeds, tuning, says } = result;
+  console.log(`place    ${engine.info.placement.explanation}`);
   console.log(`read     ${Math.round(speeds.read)} tokens/s`);
   console.log(`decode   ${Math.round(speeds.decode)} tokens/s`);
   console.log(`context  ${tuning.contextTokens} tokens, a completion ${tuning.maxTokens} at most`);
   console.log(says.join("\n"));
-  if (json) console.log(JSON.stringify(result));
+  if (options.json) console.log(JSON.stringify(result));
   engine.close();
+}
+
+/** The GPUs, what --device chooses among them, and how much of the model that one would hold. */
+async function listDevices({ model, device, gpuMemoryBytes, load, json }: Options): Promise<void> {
+  const report = await new Devices().report();
+  const choice = choose(device, report);
+  const row = ([name, text]: readonly [string, string]) => console.log(name.padEnd(12) + text);
+  for (const each of deviceRows(report)) row(each);
+  row([device, choice.why]);
+  let placement: Placement | null = null;
+  if (choice.gpu !== null) {
+    // What fits can only be known by loading.
+    const loading = { path: model, options: load, choice, gpuMemoryBytes };
+    const { engine, says } = await loadPlaced(loading, ModelEngine.load);
+    ({ placement } = engine.info);
+    row(["placement", [placement.explanation, ...says].join(" ")]);
+    engine.close();
+  }
+  if (json) console.log(JSON.stringify({ ...report, choice, placement }));
 }
 
 const LONGEST_ANSWER = 1024; // tokens
 
-async function chat(text: string, { model, json, ...load }: Options): Promise<void> {
-  const engine = await ModelEngine.load(model, load);
+async function chat(text: string, options: Options): Promise<void> {
+  const { engine } = await loaded(options);
   const { info } = engine;
+  const { json } = options;
   const messages = [{ role: "user", content: text }] as const;
   const tokens = await chatPrompt(info, messages, (part, atStart) => engine.encode(part, atStart));
   const maxTokens = Math.min(LONGEST_ANSWER, info.contextTokens - tokens.length);

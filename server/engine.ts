@@ -6,7 +6,7 @@ import { fimOf } from "./fim";
 import type { Prompt, Vocabulary } from "./prompt";
 import { syntaxFeatureNames } from "./syntax";
 
-export type { ModelInfo } from "../native";
+export type { Device, DeviceReport, LoadOptions, ModelInfo, Placement } from "../native";
 
 export interface GenerateOptions {
   readonly maxTokens: number;

@@ -5,6 +5,7 @@ const codes: ReadonlySet<string> = new Set<ErrorCode>([
   "MODEL_CORRUPT",
   "MODEL_UNSUPPORTED",
   "OUT_OF_MEMORY",
+  "DEVICE_LOST",
   "BAD_REQUEST",
   "ENGINE_MISSING",
   "DOWNLOAD_FAILED",

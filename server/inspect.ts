@@ -22,6 +22,7 @@ export function inspection(info: ModelInfo, fim: Fim | null): [string, string][]
     ["vocabulary", `${info.vocabularySize} tokens`],
     ["context", `${info.contextTokens} of ${info.trainedContextTokens} tokens`],
     ["memory", memory.explanation],
+    ["device", info.placement.explanation],
     ["middle", fim === null ? "no: it completes by going on" : middle(fim)],
     ["chat", canChat(info) ? "yes: it has a chat template" : "no: it has no chat template"],
     ["start", prompting.bos === null ? "no token" : `token ${prompting.bos}`],

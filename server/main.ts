@@ -96,11 +96,12 @@ connection.languages.inlineCompletion.on(async (params, token) => {
   const controller = new AbortController();
   current = controller;
   const listener = token.onCancellationRequested(() => controller.abort());
+  const { engine } = session;
   try {
     return await inlineCompletion(params, controller.signal);
   } catch (error) {
     // A rejected request would raise a popup in VS Code; the status says what is wrong.
-    if (!isAbort(error)) session.failed(error);
+    if (!isAbort(error)) session.completionFailed(error, engine);
     return [];
   } finally {
     listener.dispose();

@@ -12,7 +12,8 @@ export interface Settings {
   readonly modelsDirectory: string | null;
   /** Where models are downloaded from, instead of Hugging Face. */
   readonly mirror: string | null;
-  readonly device: "auto" | "cpu";
+  /** "auto": a GPU if one can be used; "cuda": the same, and the status says why if none can. */
+  readonly device: "auto" | "cpu" | "cuda";
   /** 0: one for each physical core. */
   readonly threads: number;
   /** How much of the code around the cursor the model is shown. */
@@ -20,6 +21,8 @@ export interface Settings {
   readonly maxTokens: number;
   /** Megabytes that the model may take; null: three quarters of the machine's. */
   readonly memoryMB: number | null;
+  /** Megabytes of a GPU's memory that the model may take; null: what is free. */
+  readonly gpuMemoryMB: number | null;
   /** A token's experts run until this share of its router's weight is covered; 1: all of them. */
   readonly expertCoverage: number;
   /** At most this share of the parameters runs for a token; 1: no limit. */
@@ -34,7 +37,7 @@ export type Status =
       readonly kind: "ready";
       readonly model: string;
       readonly device: string;
-      /** What its self-test says: how fast it is here, and what it can't do. */
+      /** What its self-test says: how fast it is here, and what it can't do. And why no GPU runs it, if one should. */
       readonly says: readonly string[];
     }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
@@ -44,6 +47,7 @@ export type ErrorCode =
   | "MODEL_CORRUPT"
   | "MODEL_UNSUPPORTED"
   | "OUT_OF_MEMORY"
+  | "DEVICE_LOST"
   | "BAD_REQUEST"
   | "ENGINE_MISSING"
   | "DOWNLOAD_FAILED"

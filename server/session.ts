@@ -6,10 +6,12 @@ import { CompletionCache } from "./cache";
 import { type Completion, contextFor } from "./completion";
 import { Context } from "./context";
 import { Debounce } from "./debounce";
+import { Devices } from "./devices";
 import { ModelEngine } from "./engine";
 import { coded, isAbort } from "./errors";
 import { modelsDirectoryIn, resolveModel } from "./models/source";
 import { quickerThan } from "./models/suggest";
+import { type Choice, choose, chosen, deviceRows, deviceText, loadPlaced } from "./placement";
 import type { Settings, Status } from "./protocol";
 import { selfTest } from "./selftest";
 import { SyntaxTrees } from "./trees";
@@ -21,19 +23,26 @@ export interface Listener {
   log(message: string): void;
 }
 
+/** What a session has from outside: the engine and the graphics driver. */
+export interface Machine {
+  readonly load: typeof ModelEngine.load;
+  readonly devices: Devices;
+}
+
+const thisMachine = (): Machine => ({ load: ModelEngine.load, devices: new Devices() });
+
 const MEMORY_SHARE = 0.75; // of the machine's, where the settings name no limit
 
 /** What the settings ask of a model, as far as it has to be loaded anew for it. */
 function wishOf(settings: Settings) {
-  const { model, modelsDirectory, device, threads, memoryMB, expertCoverage, activeShare } =
-    settings;
+  const { model, modelsDirectory, device, threads, memoryMB, gpuMemoryMB } = settings;
+  const { expertCoverage, activeShare } = settings;
+  const gpuMemoryBytes = device === "cpu" ? 0 : (gpuMemoryMB ?? 0) * 1e6;
   const memoryBytes = Math.round(memoryMB === null ? os.totalmem() * MEMORY_SHARE : memoryMB * 1e6);
   const contextTokens = contextFor(settings);
   const options = { threads, contextTokens, memoryBytes, expertCoverage, activeShare };
-  return { model, modelsDirectory, device, options };
+  return { model, modelsDirectory, device, gpuMemoryBytes, options };
 }
-
-type Wish = ReturnType<typeof wishOf>;
 
 export class Session {
   readonly cache = new CompletionCache();
@@ -45,6 +54,8 @@ export class Session {
   tuning: Tuning | null = null;
   private says: readonly string[] = [];
   private wanted = ""; // the wish that is loaded, or being loaded, or failed
+  private settings: Settings | null = null; // that it was made from
+  private lost: string | null = null; // why this process uses no GPU any more
   private superseded = new AbortController(); // of its loading
   private loading: Promise<void> = Promise.resolve();
   private showsFailure = false;
@@ -52,6 +63,7 @@ export class Session {
   constructor(
     private readonly bundledModel: string,
     private readonly listener: Listener,
+    private readonly machine: Machine = thisMachine(),
   ) {}
 
   /**
@@ -59,35 +71,46 @@ export class Session {
    * rejects: the status tells.
    */
   load(settings: Settings, again = false): Promise<void> {
-    const wish = wishOf(settings);
-    const wanted = JSON.stringify(wish);
+    const wanted = JSON.stringify(wishOf(settings));
     if (wanted === this.wanted && !(again && this.engine === null)) return this.loading;
     this.wanted = wanted;
+    return this.loadNext(settings);
+  }
+
+  /** Loads as soon as what is being loaded is let go. */
+  private loadNext(settings: Settings): Promise<void> {
+    this.settings = settings;
     this.superseded.abort();
     this.superseded = new AbortController();
     const { signal } = this.superseded;
-    this.loading = this.loading.then(() => this.reload(wish, settings, signal));
+    this.loading = this.loading.then(() => this.reload(settings, signal));
     return this.loading;
   }
 
-  private async reload(wish: Wish, settings: Settings, signal: AbortSignal): Promise<void> {
+  private async reload(settings: Settings, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     this.close();
-    const { model, modelsDirectory, options } = wish;
+    const { model, modelsDirectory, device, gpuMemoryBytes, options } = wishOf(settings);
     const name = basename(model ?? this.bundledModel);
     this.listener.status({ kind: "loading", model: name, share: 0 });
-    const start = performance.now();
     try {
       const places = {
         bundled: this.bundledModel,
         modelsDirectory: modelsDirectoryIn(modelsDirectory),
       };
       const source = resolveModel(model, places);
-      const engine = await ModelEngine.load(source.path, options, (share) =>
-        this.listener.status({ kind: "loading", model: name, share }),
-      );
+      const choice = await this.choose(device, signal);
+      this.listener.log(choice.why);
+      const onProgress = (share: number) =>
+        this.listener.status({ kind: "loading", model: name, share });
+      const start = performance.now();
+      const loading = { path: source.path, options, choice, gpuMemoryBytes, onProgress };
+      const { engine, says, gpuFailed } = await loadPlaced(loading, this.machine.load);
+      this.says = says;
+      if (gpuFailed) this.reportAgain(says);
       const ms = Math.round(performance.now() - start);
       this.listener.log(`Loaded ${engine.info.name} in ${ms} ms: ${describe(engine)}.`);
+      this.listener.log(engine.info.placement.explanation);
       this.listener.log(engine.info.memory.explanation);
       if (!engine.takesFeatures && engine.info.syntaxFeatures.length > 0) {
         this.listener.log(`${name} was made with other syntax features; its gate goes without.`);
@@ -96,8 +119,38 @@ export class Session {
       this.engine = engine;
       this.ready();
     } catch (error) {
-      if (!isAbort(error)) this.failed(error);
+      if (isAbort(error)) return;
+      if (this.loses(error)) await this.reload(settings, signal);
+      else this.failed(error);
     }
+  }
+
+  private async choose(device: Settings["device"], signal: AbortSignal): Promise<Choice> {
+    if (this.lost !== null && device !== "cpu") return { gpu: null, why: this.lost, matters: true };
+    return chosen(device, this.machine.devices, signal);
+  }
+
+  /** The GPU did not take the model: what the driver says of it now is for the log, and for the next load. */
+  private reportAgain(says: readonly string[]): void {
+    this.listener.log(says.join(" "));
+    void this.machine.devices.reportAgain().then((report) => {
+      const now = ["now", choose("auto", report).why] as const;
+      for (const [name, text] of [...deviceRows(report), now])
+        this.listener.log(`${name}: ${text}`);
+    });
+  }
+
+  /**
+   * Whether `error` is the loss of the GPU, which happens once: what CUDA lost stays lost until the
+   * process ends, so models are loaded on the CPU from then on.
+   */
+  private loses(error: unknown): boolean {
+    const { code, message } = coded(error);
+    if (code !== "DEVICE_LOST" || this.lost !== null) return false;
+    this.lost =
+      `The GPU was lost, so the model runs on the CPU. ${message} Restart the server to try the ` +
+      "GPU again.";
+    return true;
   }
 
   /** Two seconds in which the model shows what it can do here. Rejects if another one is chosen. */
@@ -106,12 +159,13 @@ export class Session {
       const { speeds, tuning, says } = await selfTest(engine, settings, signal);
       this.tuning = tuning;
       this.debounce.expect(tuning.keystrokeMs);
-      this.says = tuning.verdict === "slow" ? [...says, tryInstead(engine, tuning)] : says;
+      const speed = tuning.verdict === "slow" ? [...says, tryInstead(engine, tuning)] : says;
+      this.says = [...speed, ...this.says];
       const [read, decode] = [Math.round(speeds.read), Math.round(speeds.decode)];
       this.listener.log(
         `Self-test: reads ${read} and writes ${decode} tokens/s, so the context is ` +
           `${tuning.contextTokens} tokens and a completion ${tuning.maxTokens} at most. ` +
-          this.says.join(" "),
+          speed.join(" "),
       );
     } catch (error) {
       engine.close();
@@ -122,9 +176,19 @@ export class Session {
   private ready(): void {
     if (this.engine === null) return;
     this.showsFailure = false;
-    const { name, backend, threads } = this.engine.info;
-    const device = `CPU (${backend}, ${threads} ${threads === 1 ? "thread" : "threads"})`;
-    this.listener.status({ kind: "ready", model: name, device, says: this.says });
+    const { info } = this.engine;
+    const device = deviceText(info);
+    this.listener.status({ kind: "ready", model: info.name, device, says: this.says });
+  }
+
+  /** A completion of `engine` failed. Where the GPU was lost, the model is loaded on the CPU. */
+  completionFailed(error: unknown, engine: ModelEngine | null): void {
+    if (engine !== this.engine && coded(error).code === "DEVICE_LOST") return; // replaced already
+    if (this.settings !== null && this.loses(error)) {
+      this.listener.log(`DEVICE_LOST: ${this.lost}`);
+      this.close(); // at once: other completions that it fails say nothing new
+      void this.loadNext(this.settings);
+    } else this.failed(error);
   }
 
   /** Something went wrong: the status says so, and the log has it whole. */

@@ -42,11 +42,12 @@ const accepts: { readonly [Key in keyof Settings]: (value: unknown) => boolean }
   modelsDirectory: isTextOrNull,
   mirror: (value) =>
     value === null || (isTextOrNull(value) && /^https?:\/\/./i.test(String(value))),
-  device: (value) => value === "auto" || value === "cpu",
+  device: (value) => value === "auto" || value === "cpu" || value === "cuda",
   threads: (value) => isCount("threads", value),
   contextTokens: (value) => isCount("contextTokens", value),
   maxTokens: (value) => isCount("maxTokens", value),
   memoryMB: (value) => value === null || isCount("memoryMB", value),
+  gpuMemoryMB: (value) => value === null || isCount("gpuMemoryMB", value),
   expertCoverage: (value) => isInRange("expertCoverage", value),
   activeShare: (value) => isInRange("activeShare", value),
   debounceMs: (value) => value === null || isCount("debounceMs", value),

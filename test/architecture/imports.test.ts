@@ -58,10 +58,10 @@ const rules: readonly Rule[] = [
   },
   { says: "extension/ never imports native/", over: /^extension\//, forbids: native },
   {
-    says: "server/ reaches native/ only through engine",
+    says: "server/ reaches native/ only through engine, and through probe in its own process",
     over: /^server\//,
     forbids: native,
-    except: /^server\/engine\.ts$/,
+    except: /^server\/(engine|probe)\.ts$/,
   },
   { says: "server/ never imports extension/", over: /^(server|native)\//, forbids: /extension\// },
   {
@@ -106,6 +106,7 @@ const rules: readonly Rule[] = [
     forbids: /kernels\/(?!(backend|quant)\.h$)/,
   },
   { says: "kernels/ never includes native/", over: /^kernels\//, forbids: /native\// },
+  { says: "nobody imports probe", over: /^(server|extension)\//, forbids: /(^|\/)probe$/ },
 ];
 
 /** What breaks a rule: `path imports name: rule`. */
@@ -185,5 +186,6 @@ suite("architecture", () => {
     check("kernels/cpu/threads.cpp", "#include <immintrin.h>", rules[12]!.says);
     check("native/model.cpp", '#include "../kernels/cpu/cpu.h"', rules[13]!.says);
     check("kernels/reference.cpp", '#include "../native/engine.h"', rules[14]!.says);
+    check("server/devices.ts", 'import "./probe";', rules[15]!.says);
   });
 });

@@ -25,10 +25,36 @@ suite("command line", () => {
     const { status, stdout, stderr } = ringside("complete", place, "--json", "--threads", "1");
     assert.equal(status, 0, stderr);
     const result = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
-    for (const key of ["text", "source", "promptTokens", "loadMs", "totalMs", "device"]) {
+    for (const key of ["text", "promptTokens", "loadMs", "totalMs", "device", "placement"]) {
       assert.ok(key in result, key);
     }
     assert.equal(result.source, "model");
+  });
+  test("tells which GPUs there are, the last line JSON", () => {
+    const { status, stdout, stderr } = ringside("devices", "--json");
+    assert.equal(status, 0, stderr);
+    const lines = stdout.trimEnd().split("\n");
+    assert.match(stdout, /^library +\S/m);
+    assert.match(stdout, /^CUDA +runtime \S+, driver \S+$/m);
+    assert.match(stdout, /^auto +(The model runs on the CPU\. \w|.+ is chosen: )/m);
+    const { answered, devices, problem, choice, placement } = JSON.parse(lines.at(-1)!);
+    assert.equal(answered, true, problem);
+    assert.equal(lines.filter((line) => /^GPU \d+ +\S/.test(line)).length, devices.length);
+    assert.equal(placement === null, choice.gpu === null);
+    assert.ok(choice.gpu !== null || typeof problem === "string" || devices.length > 0);
+  });
+  test("says where a model runs, and why not on a GPU that was asked for", () => {
+    const { status, stdout, stderr } = ringside("inspect", "--device", "cuda", "--json");
+    assert.equal(status, 0, stderr);
+    const { placement } = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
+    assert.ok(stdout.includes(`device      ${placement.explanation}\n`), stdout);
+    if (placement.gpu === null) assert.match(stderr, /CPU|GPU/);
+    else assert.equal(stderr, "");
+  });
+  test("runs on the processor whose instructions are named", () => {
+    const { stdout } = ringside("inspect", "--backend", "reference", "--json");
+    const { backend, placement } = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
+    assert.deepEqual([backend, placement.gpu], ["reference", null]);
   });
   test("says what is wrong with its arguments", () => {
     check([], /Usage:/);
@@ -37,5 +63,7 @@ suite("command line", () => {
     check(["complete", "nowhere.ts:1:1"], /Can't read nowhere\.ts/);
     check(["complete", "package.json:1:1", "--model", "nowhere"], /MODEL_NOT_FOUND/);
     check(["bench", "--threads", "many"], /--threads must be a whole number/);
+    check(["bench", "--device", "gpu"], /--device must be one of auto, cpu, cuda, not "gpu"/);
+    check(["devices", "more"], /Usage:/);
   });
 });

@@ -14,6 +14,8 @@ suite("errors", () => {
       "MODEL_CORRUPT",
       "cut short",
     ));
+  test("knows that a GPU was lost", () =>
+    check(Object.assign(new Error("gone"), { code: "DEVICE_LOST" }), "DEVICE_LOST", "gone"));
   test("calls any other code a bug", () =>
     check(Object.assign(new Error("gone"), { code: "ENOENT" }), "INTERNAL", "gone"));
   test("takes what is no error", () => {

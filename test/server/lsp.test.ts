@@ -33,10 +33,31 @@ const ask = ({ connection }: Client, line = 1, character = 9) =>
     context: { triggerKind: 1 },
   }) as Promise<{ insertText: string }[]>;
 
+/** The environment of a server with a GPU that is not there, and does as fakegpu.cjs has it. */
+const withGpuThat = (does: string) => ({
+  NODE_OPTIONS: `--require ${JSON.stringify(join(__dirname, "fakegpu.cjs"))}`,
+  RINGSIDE_FAKE_GPU: does,
+});
+
+/** What the status says once the server has nothing to load any more. */
+async function readyAgain({ statuses }: Client): Promise<Status & { kind: "ready" }> {
+  const end = Date.now() + TIMEOUT_MS;
+  for (const heard = statuses.length; Date.now() < end; await delay(20)) {
+    const last = statuses.at(-1);
+    if (statuses.length > heard && last?.kind === "ready") return last;
+  }
+  throw new Error("The server does not get ready again.");
+}
+
 /** Starts a server with `settings` and an open document, and ends it after `use`. */
-async function check(settings: unknown, use: (client: Client) => Promise<void>) {
+async function check(
+  settings: unknown,
+  use: (client: Client) => Promise<void>,
+  env: NodeJS.ProcessEnv = {},
+) {
   const child = spawn(process.execPath, [server, "--stdio"], {
     stdio: ["pipe", "pipe", "inherit"],
+    env: { ...process.env, ...env },
   });
   const connection = createMessageConnection(
     new StreamMessageReader(child.stdout),
@@ -137,6 +158,42 @@ suite("language server", () => {
       await connection.sendRequest("ringside/models");
       assert.equal(statuses.filter(({ kind }) => kind === "ready").length, 1);
     }));
+  test("says which GPU runs the model", () =>
+    check(
+      quick,
+      async (client) => {
+        assert.ok(client.settled.kind === "ready");
+        assert.equal(client.settled.device, "Fake GPU (6 of 6 layers)");
+        assert.equal(client.settled.says.length, 0);
+        assert.equal((await ask(client)).length, 1);
+      },
+      withGpuThat("works"),
+    ));
+  test("outlives a graphics driver that crashes, and says so", () =>
+    check(
+      quick,
+      async (client) => {
+        assert.ok(client.settled.kind === "ready");
+        assert.match(client.settled.device, /^CPU/);
+        assert.match(client.settled.says.join("\n"), /SIGSEGV/);
+        assert.equal((await ask(client)).length, 1);
+      },
+      withGpuThat("crashes"),
+    ));
+  test("goes on with the CPU when the GPU is lost", () =>
+    check(
+      quick,
+      async (client) => {
+        const ready = readyAgain(client);
+        assert.deepEqual(await ask(client), []); // an empty reply, not an error
+        const { device, says } = await ready;
+        assert.match(device, /^CPU/);
+        assert.match(says.join("\n"), /^The GPU was lost.*CUDA error 719/);
+        assert.equal((await ask(client)).length, 1);
+        assert.ok(client.statuses.every(({ kind }) => kind !== "failed"));
+      },
+      withGpuThat("is lost"),
+    ));
   test("answers an older request that a newer one ends", () =>
     check({ ...quick, debounceMs: 200 }, async (client) => {
       const [older, newer] = await Promise.all([ask(client), ask(client, 2, 1)]);

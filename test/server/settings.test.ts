@@ -34,6 +34,11 @@ suite("settings", () => {
   test("accepts its own defaults", () =>
     assert.deepEqual(check(defaultSettings, []), defaultSettings));
   test("takes what is given", () => assert.equal(check({ maxTokens: 7 }, []).maxTokens, 7));
+  test("takes each device, and a GPU's memory", () => {
+    for (const device of ["auto", "cpu", "cuda"]) check({ device }, []);
+    for (const gpuMemoryMB of [null, 64, 24_000]) check({ gpuMemoryMB }, []);
+    for (const gpuMemoryMB of [0, 63, 1e12, 100.5, "8000"]) check({ gpuMemoryMB }, ["gpuMemoryMB"]);
+  });
   test("replaces what is wrong and says so", () => {
     const bad = { enabled: "yes", model: 3, device: "gpu", threads: -1, maxTokens: 0 };
     check(bad, ["enabled", "model", "device", "threads", "maxTokens"]);

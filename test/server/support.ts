@@ -1,4 +1,5 @@
-// What the server's tests share: the bar as cursor, and a vocabulary that can be read back.
+// What the server's tests share: the bar as cursor, a vocabulary that can be read back, and GPUs.
+import type { Device, DeviceReport } from "../../server/engine";
 import type { Cursor, Vocabulary } from "../../server/prompt";
 
 /** The cursor where the bar stands in `source`. */
@@ -31,4 +32,22 @@ export const vocabulary: Vocabulary = {
 export function read(tokens: Uint32Array): string {
   const one = (token: number) => specials[token] ?? String.fromCharCode(token - specials.length);
   return Array.from(tokens, one).join("");
+}
+
+/** A GPU that can be used. */
+export function card(index = 0): Device {
+  return {
+    index,
+    name: "NVIDIA GeForce RTX 4070",
+    computeCapability: "8.9",
+    totalBytes: 12e9,
+    freeBytes: 11e9,
+    problem: null,
+  };
+}
+
+/** What the driver says of `devices`. */
+export function report(devices: readonly Device[], problem: string | null = null): DeviceReport {
+  const versions = { runtimeVersion: "13.0", driverVersion: "13.1" };
+  return { library: "/opt/ringside/dist/ringside_cuda.so", ...versions, devices, problem };
 }

@@ -50,7 +50,7 @@ suite("the extension and its server", () => {
   test("the status names the model and the device", async () => {
     const { status, statusText } = await api();
     assert.ok(status.kind === "ready");
-    assert.match(status.device, /^CPU \(\w+, \d+ threads?\)$/);
+    assert.match(status.device, /^CPU \(\w+, \d+ threads?\)$|^.+ \(\d+ of \d+ layers\)$/);
     assert.match(statusText, /Ringside/);
   });
 
