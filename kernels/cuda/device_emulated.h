@@ -1,0 +1,17 @@
+// What tests can do to the emulated device.
+#pragma once
+
+#include <stddef.h>
+
+namespace ringside::emulator {
+
+// Allocations beyond this are out of memory. 1 GiB at first.
+void set_memory_limit(size_t bytes);
+
+// The device is lost when it is waited for after `waits` more times; -1: never.
+void lose_device_after(int waits);
+
+// One allocation is out of memory, after `allocations` more; -1: none.
+void fail_allocation_after(int allocations);
+
+}  // namespace ringside::emulator

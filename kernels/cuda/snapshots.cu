@@ -1,0 +1,82 @@
+// What a sequence keeps of its layers, every so many positions; and where a pass is.
+#include "gpu.h"
+#include "ops.h"
+
+namespace ringside::cuda {
+
+namespace {
+
+constexpr int kThreads = 256;
+
+// A state goes to the snapshot of `position` if one is due there. Almost always nothing is, and the
+// blocks end at once: a recorded step can't be asked on the host.
+__global__ void __launch_bounds__(kThreads)
+    save_state_kernel(Snapshots to, const float* state, Position position) {
+  const int p = *position.base + position.offset;
+  if (p % to.every != 0) return;
+  float* memory = to.memory + int64_t(p / to.every - 1) * to.floats;
+  const int64_t step = int64_t(gridDim.x) * kThreads;
+  for (int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x; i < to.floats; i += step) {
+    memory[i] = state[i];
+  }
+}
+
+// A block a row of a ring: positions p-rows .. p-1 to the snapshot of p, if one is due.
+__global__ void __launch_bounds__(kThreads)
+    save_rows_kernel(Snapshots to, KvCache cache, Position position, int rows, int width) {
+  const int p = *position.base + position.offset, i = int(blockIdx.x);
+  if (p % to.every != 0) return;
+  float* k = to.memory + int64_t(p / to.every - 1) * to.floats + int64_t(i) * width;
+  float* v = k + int64_t(rows) * width;
+  const int64_t from = int64_t((p - rows + i) % cache.slots) * width;
+  for (int c = int(threadIdx.x); c < width; c += kThreads) {
+    k[c] = cache.k[from + c];
+    v[c] = cache.v[from + c];
+  }
+}
+
+// A block a row: position first + i back into the ring, from the snapshot behind it.
+__global__ void __launch_bounds__(kThreads)
+    load_rows_kernel(Snapshots from, KvCache cache, int rows, int first, int width) {
+  const int p = first + int(blockIdx.x), index = p / from.every;
+  const int row = p - ((index + 1) * from.every - rows);
+  const float* k = from.memory + int64_t(index) * from.floats + int64_t(row) * width;
+  const float* v = k + int64_t(rows) * width;
+  const int64_t to = int64_t(p % cache.slots) * width;
+  for (int c = int(threadIdx.x); c < width; c += kThreads) {
+    cache.k[to + c] = k[c];
+    cache.v[to + c] = v[c];
+  }
+}
+
+__global__ void move_kernel(int* base, int n) { *base += n; }
+
+}  // namespace
+
+void save_state(const Queue& queue, const Snapshots& to, const float* state, Position position) {
+  if (to.floats == 0) return;
+  const int64_t blocks = (to.floats + 4 * kThreads - 1) / (4 * kThreads);
+  launch(queue, "save_state", save_state_kernel,
+         {.x = blocks < queue.processors() ? blocks : queue.processors(), .threads = kThreads}, to,
+         state, position);
+}
+
+void save_rows(const Queue& queue, const Snapshots& to, const KvCache& cache, int rows,
+               Position position) {
+  if (rows == 0) return;
+  launch(queue, "save_rows", save_rows_kernel, {.x = rows, .threads = kThreads}, to, cache,
+         position, rows, cache.n_kv_heads * cache.head_dim);
+}
+
+void load_rows(const Queue& queue, const Snapshots& from, const KvCache& cache, int rows, int first,
+               int position) {
+  if (position <= first) return;
+  launch(queue, "load_rows", load_rows_kernel, {.x = position - first, .threads = kThreads}, from,
+         cache, rows, first, cache.n_kv_heads * cache.head_dim);
+}
+
+void move(const Queue& queue, int* base, int n) {
+  launch(queue, "move", move_kernel, {.threads = 1}, base, n);
+}
+
+}  // namespace ringside::cuda
