@@ -4,6 +4,7 @@
 #include <chrono>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 #include "decoder.h"
 #include "device_error.h"
@@ -126,10 +127,13 @@ Engine::Engine(const std::filesystem::path& path, const LoadOptions& options,
 
 // What was free when the layers were placed may be taken when they are put there: then fewer are.
 void Engine::load(const LoadOptions& options, const std::function<void(float)>& on_progress) {
-  if (options.gpu) gpu_ = open_gpu(*options.gpu);
-  Backends backends(*backend_, gpu_.get(), options.gpu_memory_bytes);
+  Backends backends(*backend_, nullptr, options.gpu_memory_bytes);
+  backends.wants_device = options.gpu.has_value();
+  bool open = backends.wants_device;
   while (true) {
     try {
+      if (std::exchange(open, false)) gpu_ = open_gpu(*options.gpu);
+      backends.device = gpu_.get();
       model_ = std::make_unique<Model>(files_, backends, options.model, on_progress);
       sequence_ =
           std::make_unique<Sequence>(model_->config(), model_->placement(),
@@ -139,11 +143,12 @@ void Engine::load(const LoadOptions& options, const std::function<void(float)>& 
       if (!error.out_of_memory()) throw;
     }
     model_.reset();
+    if (!gpu_) continue;
     gpu_->forget_placed();
     const size_t free = gpu_->free_bytes();
     const size_t tried = backends.device_bytes > 0 ? std::min(backends.device_bytes, free) : free;
     backends.device_bytes = tried / 4 * 3;
-    if (tried < kLeastDeviceBytes) backends.device = nullptr;
+    if (backends.device_bytes < kLeastDeviceBytes) gpu_.reset();
   }
 }
 

@@ -14,6 +14,9 @@ namespace {
 // for itself as kernels are loaded (a guess: not measured on a GPU yet).
 constexpr size_t kReserve = 256u << 20;
 
+constexpr const char* kNoMemory =
+    "The GPU has too little memory free, so all layers run on the CPU. Close what else uses it.";
+
 size_t placed_bytes(const FeedForward& ffn, const Backend& backend) {
   return backend.placed_bytes(ffn.gate) + backend.placed_bytes(ffn.up) +
          backend.placed_bytes(ffn.down);
@@ -55,7 +58,10 @@ std::string explain(const Placement& placement, int layers, size_t may, size_t a
 Placement place_layers(const Config& config, const Weights& weights, const Backends& backends,
                        int context, int max_batch, int checkpoint_every) {
   Placement placement(backends.host);
-  if (backends.device == nullptr) return placement;
+  if (backends.device == nullptr) {
+    if (backends.wants_device) placement.explanation = kNoMemory;
+    return placement;
+  }
   const Backend& device = *backends.device;
   const int layers = config.num_hidden_layers;
   const size_t free = device.free_bytes();

@@ -20,6 +20,7 @@ struct Backends {
   Backend& host;
   Backend* device = nullptr;  // null: the host runs all
   size_t device_bytes = 0;    // of the device's memory, at most so many; 0: what is free
+  bool wants_device = false;  // one was asked for; where `device` is null, it had no memory
 };
 
 struct Placement {

@@ -8,16 +8,14 @@
 
 namespace ringside {
 
-namespace {
+void name_gpu_library() { setenv("RINGSIDE_GPU_LIBRARY", RINGSIDE_EMULATED_GPU, 0); }
 
-void name_library() {
-  setenv("RINGSIDE_GPU_LIBRARY", RINGSIDE_EMULATED_GPU, 0);  // unless another one is named
-}
+namespace {
 
 // Calls a function that only the emulated library has.
 template <typename Value>
 bool call(const char* name, Value value) {
-  name_library();
+  name_gpu_library();
   void* library = dlopen(std::getenv("RINGSIDE_GPU_LIBRARY"), RTLD_NOW | RTLD_LOCAL);
   void* function = library != nullptr ? dlsym(library, name) : nullptr;
   if (function == nullptr) return false;
@@ -30,7 +28,7 @@ bool call(const char* name, Value value) {
 TestedBackends::TestedBackends(const std::string& name)
     : host(make_backend(name == "cuda" ? "reference" : name, 1)) {
   if (name != "cuda") return;
-  name_library();
+  name_gpu_library();
   device = open_gpu(0);
 }
 

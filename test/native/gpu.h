@@ -18,6 +18,9 @@ struct TestedBackends {
   std::unique_ptr<Backend> host, device;
 };
 
+// Names the emulated library, unless the environment names another one.
+void name_gpu_library();
+
 // available_backends(), and "cuda".
 std::vector<std::string> tested_backends();
 
