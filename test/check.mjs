@@ -29,7 +29,7 @@ function filesOf(...patterns) {
 const bin = (name) => join(root, "node_modules", ".bin", name);
 run("types", bin("tsc"), []);
 run("biome", bin("biome"), write ? ["check", "--write"] : ["check", "--error-on-warnings"]);
-const cpp = filesOf("*.cpp", "*.h", "*.inc");
+const cpp = filesOf("*.cpp", "*.cu", "*.h", "*.inc");
 run("clang-format", "clang-format", [...(write ? ["-i"] : ["--dry-run", "--Werror"]), ...cpp]);
 run("ruff", "ruff", write ? ["check", "--fix", "."] : ["check", "."]);
 process.exit(failed ? 1 : 0);

@@ -5,7 +5,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { setUp } from "./host/setup.mjs";
+import { findNvcc } from "../native/nvcc.mjs";
+import { installNvcc, setUp } from "./host/setup.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const onLinux = process.platform === "linux";
@@ -95,8 +96,45 @@ function failuresOf(tap) {
   return blocks.filter((block) => block.trimStart().startsWith("not ok")).join("");
 }
 
+/**
+ * CUDA's kernels by its compiler, warnings as errors, and by AMD's. Nothing is run, so the oldest
+ * devices' code is made as far as PTX.
+ */
+function compilesForGpus() {
+  const nvcc = findNvcc() ?? installNvcc();
+  if (nvcc === null) {
+    return {
+      ok: false,
+      output: "There is no nvcc, and it could not be installed.\n",
+      passed: 0,
+      failed: 1,
+    };
+  }
+  const options = [
+    `-DCMAKE_CUDA_COMPILER=${nvcc}`,
+    "-DRINGSIDE_CUDA_ARCHITECTURES=75-virtual;90-real",
+  ];
+  const cuda = cmake("kernels/cuda", "build/cuda", ...options);
+  const hip = existsSync("/usr/bin/hipcc")
+    ? run("sh", ["test/gpu/hip.sh"])
+    : { ok: true, output: "" };
+  const results = [cuda, hip];
+  return {
+    ok: results.every(({ ok }) => ok),
+    output: results.map(({ output }) => output).join("\n"),
+    passed: results.filter(({ ok }) => ok).length,
+    failed: results.filter(({ ok }) => !ok).length,
+  };
+}
+
 const lanes = [
   ["types and format", () => whole(node, ["test/check.mjs"])],
+  [
+    "GPU kernels, emulated", // before all that run an engine on that GPU
+    () => doctest("test/kernels/cuda", "build/cuda-emulated", "cuda_test"),
+    onLinux,
+  ],
+  ["GPU kernels compile", compilesForGpus, onLinux && process.arch === "x64"],
   ["unit and property tests", unitTests],
   ["kernels", () => doctest("test/kernels", "build/kernels", "kernels_test")],
   [

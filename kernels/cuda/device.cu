@@ -54,7 +54,8 @@ Device::Device(int index) : handles_(std::make_unique<Handles>()) {
   cudaGetLastError();
   check(cudaStreamCreateWithFlags(&handles_->stream, cudaStreamNonBlocking), "cudaStreamCreate");
   for (cudaEvent_t& mark : handles_->marks) {
-    check(cudaEventCreateWithFlags(&mark, cudaEventDisableTiming), "cudaEventCreate");
+    check(cudaEventCreateWithFlags(&mark, cudaEventDisableTiming | cudaEventBlockingSync),
+          "cudaEventCreate");
   }
   info_.name = properties.name;
   info_.capability = 10 * properties.major + properties.minor;

@@ -73,7 +73,8 @@ void* Device::allocate(size_t bytes) {
   forbid_recording(*queue_, "allocation");
   const bool fails = fails_after == 0;
   if (fails_after >= 0) fails_after--;
-  if (fails || allocated + bytes > memory_limit) throw DeviceError("The device's memory is full.", true);
+  if (fails || allocated + bytes > memory_limit)
+    throw DeviceError("The device's memory is full.", true);
   // Exactly as much as was asked for, so that AddressSanitizer sees what lies behind it; and full
   // of NaN, as what nobody has written.
   void* memory = ::operator new(bytes, std::align_val_t(256));

@@ -1,6 +1,5 @@
 // What the GPU's library exports: see kernels/gpu_library.h.
 #include "../gpu_library.h"
-
 #include "cuda_backend.h"
 
 #if defined(_WIN32)

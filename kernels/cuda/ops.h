@@ -2,7 +2,8 @@
 // All pointers are device memory unless they say otherwise. Nothing here waits or allocates.
 //
 // A step of decoding is recorded once and replayed, so nothing may depend on what the host knows of
-// a position: kernels read it from `base`, the device's copy of the position that the pass began at.
+// a position: kernels read it from `base`, the device's copy of the position that the pass began
+// at.
 #pragma once
 
 #include <span>
@@ -48,8 +49,8 @@ void multiply(const Queue& queue, float* y, std::span<const Matrix> parts, const
               int n, int y_stride);
 void embed(const Queue& queue, float* y, const Matrix& w, const Token* tokens, int n);
 
-// hidden [n, gate.rows] = silu(gate x) * (up x). `rounded` is hidden in its forms (cols = gate.rows):
-// those that `forms` asks for are filled.
+// hidden [n, gate.rows] = silu(gate x) * (up x). `rounded` is hidden in its forms (cols =
+// gate.rows): those that `forms` asks for are filled.
 void gate_up(const Queue& queue, float* hidden, const Activations& rounded, unsigned forms,
              const Matrix& gate, const Matrix& up, const Activations& x, int n);
 
@@ -59,8 +60,8 @@ void gate_up(const Queue& queue, float* hidden, const Activations& rounded, unsi
 struct ExpertTable {
   const FeedForward* experts = nullptr;  // [count], in device memory, of placed matrices
   int count = 0, dim = 0, hidden = 0;
-  unsigned types = 0;         // bit Type: of gates and ups
-  unsigned down_types = 0;    // of downs
+  unsigned types = 0;       // bit Type: of gates and ups
+  unsigned down_types = 0;  // of downs
 };
 
 // Memory for n tokens, in device memory; see expert_scratch_bytes().

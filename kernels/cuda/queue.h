@@ -100,7 +100,8 @@ void launch(const Queue& queue, const char* name, void (*kernel)(Parameters...),
   hipLaunchKernelGGL(kernel, blocks, dim3(unsigned(grid.threads)), grid.shared, queue.stream(),
                      static_cast<Parameters>(arguments)...);
   const hipError_t error = hipGetLastError();
-  if (error != hipSuccess) throw DeviceError(std::string(name) + ": " + hipGetErrorString(error) + ".");
+  if (error != hipSuccess)
+    throw DeviceError(std::string(name) + ": " + hipGetErrorString(error) + ".");
 #else
   if (grid.shared > 48 * 1024) {  // more than that must be asked for
     cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
@@ -109,7 +110,8 @@ void launch(const Queue& queue, const char* name, void (*kernel)(Parameters...),
   kernel<<<blocks, unsigned(grid.threads), grid.shared, queue.stream()>>>(
       static_cast<Parameters>(arguments)...);
   const cudaError_t error = cudaGetLastError();
-  if (error != cudaSuccess) throw DeviceError(std::string(name) + ": " + cudaGetErrorString(error) + ".");
+  if (error != cudaSuccess)
+    throw DeviceError(std::string(name) + ": " + cudaGetErrorString(error) + ".");
 #endif
 }
 

@@ -15,7 +15,7 @@ interface Source {
 function sourcesIn(folder: string): Source[] {
   const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true });
   return entries
-    .filter((entry) => entry.isFile() && /\.(ts|mjs|js|h|cpp)$/.test(entry.name))
+    .filter((entry) => entry.isFile() && /\.(ts|mjs|js|h|cpp|cu)$/.test(entry.name))
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
     .filter((path) => !path.includes("node_modules"))
     .map((path) => ({
@@ -26,7 +26,7 @@ function sourcesIn(folder: string): Source[] {
 
 /** What a source imports or includes, as it says it. */
 function importsOf({ path, text }: Source): string[] {
-  const pattern = /\.(h|cpp)$/.test(path)
+  const pattern = /\.(h|cpp|cu)$/.test(path)
     ? /^\s*#\s*include\s*[<"]([^>"]+)[>"]/gm
     : /(?:\bfrom\s+|\bimport\s+|\bimport\(\s*|\brequire\(\s*)["']([^"']+)["']/g;
   return [...text.matchAll(pattern)].map(([, name]) => name!);
@@ -104,6 +104,17 @@ const rules: readonly Rule[] = [
     says: "native/ knows of kernels/ its backend and types alone",
     over: /^native\//,
     forbids: /kernels\/(?!(backend|quant)\.h$)/,
+  },
+  {
+    says: "CUDA's and AMD's headers only in kernels/cuda",
+    over: /^(native|kernels)\//,
+    forbids: /^(cuda(?!_backend)\w*|hip\/\w+|nvml)\.h$/,
+    except: /^kernels\/cuda\/(queue\.h|device\.cu)$/,
+  },
+  {
+    says: "native/ and the other kernels know of kernels/cuda nothing",
+    over: /^(native|kernels\/(?!cuda\/))/,
+    forbids: /(^|\/)cuda\//,
   },
   { says: "kernels/ never includes native/", over: /^kernels\//, forbids: /native\// },
   { says: "nobody imports probe", over: /^(server|extension)\//, forbids: /(^|\/)probe$/ },
@@ -185,7 +196,10 @@ suite("architecture", () => {
     check("native/engine.cpp", '#include "addon_call.h"', rules[11]!.says);
     check("kernels/cpu/threads.cpp", "#include <immintrin.h>", rules[12]!.says);
     check("native/model.cpp", '#include "../kernels/cpu/cpu.h"', rules[13]!.says);
-    check("kernels/reference.cpp", '#include "../native/engine.h"', rules[14]!.says);
-    check("server/devices.ts", 'import "./probe";', rules[15]!.says);
+    check("kernels/gpu_library.cpp", "#include <cuda_runtime.h>", rules[14]!.says);
+    check("kernels/cuda/norms.cu", "#include <hip/hip_runtime.h>", rules[14]!.says);
+    check("native/model.cpp", '#include "cuda/ops.h"', rules[15]!.says);
+    check("kernels/reference.cpp", '#include "../native/engine.h"', rules[16]!.says);
+    check("server/devices.ts", 'import "./probe";', rules[17]!.says);
   });
 });

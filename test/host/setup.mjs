@@ -17,6 +17,7 @@ const debian = {
   "/usr/bin/clang-format": "clang-format",
   "/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a": "libclang-rt-14-dev",
   "/usr/bin/chromium": "chromium",
+  "/usr/bin/hipcc": "hipcc",
 };
 
 function run(command, ...args) {
@@ -44,6 +45,22 @@ export function setUp({ forTests = false } = {}) {
   if (forTests) installTools();
   run(process.execPath, join("extension", "build.mjs"));
   run(process.execPath, join("native", "build.mjs"));
+}
+
+/** CUDA's compiler from its Python packages, into build/; its path, or null. */
+export function installNvcc() {
+  const target = join(root, "build", "cuda-toolkit");
+  const nvcc = join(target, "nvidia", "cu13", "bin", "nvcc");
+  if (existsSync(nvcc)) return nvcc;
+  console.log("Installing CUDA's compiler...");
+  const packages = [
+    "nvidia-cuda-nvcc==13.*",
+    "nvidia-cuda-runtime==13.*",
+    "nvidia-cuda-cccl==13.*",
+  ];
+  const pip = ["-m", "pip", "install", "-q", "--target", target, ...packages];
+  spawnSync("python3", pip, { stdio: ["ignore", "ignore", "inherit"] });
+  return existsSync(nvcc) ? nvcc : null;
 }
 
 function installPackages() {

@@ -98,6 +98,7 @@ std::vector<Token> random_tokens(std::mt19937& random, size_t n) {
 TEST_CASE("what is reused is what would be read afresh, after any edits") {
   double worst = 0;
   for (const std::string& backend : tested_backends()) {
+    if (backend == "cuda" && gpu_is_emulated()) continue;  // takes minutes: see gpu_long_test.cpp
     for (const auto& [name, changes] : kKinds) {
       CAPTURE(backend);
       CAPTURE(name);

@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "../attention_truth.h"
-#include "emulator.h"
 #include "ops.h"
+#include "orders.h"
 
 namespace ringside {
 namespace {

@@ -2,8 +2,8 @@
 #include <cmath>
 
 #include "../support.h"
-#include "emulator.h"
 #include "ops.h"
+#include "orders.h"
 
 namespace ringside {
 namespace {

@@ -1,11 +1,11 @@
-// Weights and activations on the emulated device, for the tests of the kernels that multiply them.
+// Weights and activations on the device, for the tests of the kernels that multiply them.
 #pragma once
 
 #include <cstring>
 
 #include "../support.h"
-#include "emulator.h"
 #include "ops.h"
+#include "orders.h"
 
 namespace ringside::cuda {
 

@@ -1,13 +1,12 @@
 # The same tests over the kernels as nvcc makes them: cmake -DRINGSIDE_REAL_GPU=ON. The kernels'
 # objects are those of the GPU's library, so that they are compiled once.
-set(RINGSIDE_CUDA_ARCHITECTURES "native" CACHE STRING "all, native, or what CMAKE_CUDA_ARCHITECTURES takes")
-if(NOT TARGET ringside_cuda)
-  add_subdirectory(${root}/kernels/cuda ${CMAKE_CURRENT_BINARY_DIR}/library)
-endif()
-if(NOT RINGSIDE_CUDA_ARCHITECTURES STREQUAL "all")
-  set(CMAKE_CUDA_ARCHITECTURES ${RINGSIDE_CUDA_ARCHITECTURES})
-endif()
+set(RINGSIDE_CUDA_ARCHITECTURES "native" CACHE STRING "native, or what CMAKE_CUDA_ARCHITECTURES takes")
+set(CMAKE_CUDA_ARCHITECTURES ${RINGSIDE_CUDA_ARCHITECTURES})
 enable_language(CUDA)
+include(${root}/test/cuda20.cmake)
+if(NOT TARGET ringside_cuda)
+  add_subdirectory(${root}/kernels/cuda library)
+endif()
 
 # What includes the kernels' headers sees a launch, which is no C++.
 set_source_files_properties(tested.cpp ${tests} PROPERTIES LANGUAGE CUDA)
