@@ -43,7 +43,8 @@ Cuda::Cuda(int device)
     : device_(device),
       own_(device_, kOwnChunk),
       weights_(device_, kWeightChunk),
-      scratch_(device_, kScratchChunk) {
+      scratch_(device_, kScratchChunk),
+      staging_(device_, 1) {
   base_ = static_cast<int*>(own_.take(sizeof(int)));
   draw_state_ = static_cast<DrawState*>(own_.take(sizeof(DrawState)));
   draw_parts_ = static_cast<DrawPart*>(own_.take(kMaxDrawParts * sizeof(DrawPart)));
@@ -88,19 +89,21 @@ size_t Cuda::placed_bytes(const Matrix& w) const {
 
 Matrix Cuda::place(const Matrix& w) {
   used_forms_ |= forms_of(w.type);
-  void* memory = weights_.take(cuda::placed_bytes(w));
-  const size_t row = size_t(row_bytes(w.type, w.cols));
-  const size_t staging_bytes = std::max(kStaging, row);
-  void* staging = device_.allocate(staging_bytes);
-  try {
-    const Matrix placed = cuda::place(device_, w, memory, staging, staging_bytes);
-    device_.synchronize();
-    device_.release(staging);
-    return placed;
-  } catch (...) {
-    device_.release(staging);
-    throw;
+  const size_t bytes = cuda::placed_bytes(w);
+  void* memory = weights_.take(bytes);
+  // As much as the largest matrix so far needs, up to a limit; reserve() gives it back.
+  if (const size_t wanted = std::min(kStaging, bytes); wanted > staging_bytes_) {
+    staging_.clear();
+    staging_bytes_ = 0;
+    staging_memory_ = staging_.take(wanted);
+    staging_bytes_ = wanted;
   }
+  return cuda::place(device_, w, memory, staging_memory_, staging_bytes_);
+}
+
+void Cuda::release_staging() {
+  staging_.clear();
+  staging_bytes_ = 0;
 }
 
 const float* Cuda::place(const float* values, size_t count) {
@@ -130,6 +133,7 @@ void Cuda::forget_placed() {
   repeated_.clear();
   tables_.clear();
   weights_.clear();
+  release_staging();
 }
 
 // ---- passes ----
@@ -147,6 +151,7 @@ void Cuda::reserve(const Limits& limits) {
   grow(l.max_head_dim, limits.max_head_dim);
   device_.synchronize();
   forget_rounded();
+  release_staging();
   scratch_.clear();
   const size_t values = size_t(l.max_batch) * size_t(l.max_cols);
   for (Rounded& rounded : rounded_) {

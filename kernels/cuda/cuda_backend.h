@@ -129,9 +129,12 @@ class Cuda final : public Backend {
   Rounded& target(const float* y, int n, int cols);
   void wrote(const float* y, int64_t size);
   void forget_rounded();
+  void release_staging();
 
   Device device_;
-  Arena own_, weights_, scratch_;
+  Arena own_, weights_, scratch_, staging_;
+  void* staging_memory_ = nullptr;  // through which weights reach their planes
+  size_t staging_bytes_ = 0;
   std::deque<ExpertTable> tables_;
   std::map<uint64_t, Repeated> repeated_;
   unsigned used_forms_ = 0;  // by any weights placed
