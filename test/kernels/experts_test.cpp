@@ -28,7 +28,8 @@ Floats run(Backend& backend, const Experts& experts, int dim, int n, int top_k) 
     for (int j = 0; j < top_k; j++) chosen.push_back((i * i % 11 + j * 5) % count);
   const Floats weights = noise(size_t(n * top_k), 2), x = noise(size_t(n * dim), 3);
   Floats y = noise(size_t(n * dim), 4);
-  backend.experts(y.data(), {experts.all, nullptr}, chosen.data(), weights.data(), top_k, x.data(), n);
+  backend.experts(y.data(), {experts.all, nullptr}, chosen.data(), weights.data(), top_k, x.data(),
+                  n);
   return y;
 }
 
@@ -73,14 +74,14 @@ TEST_CASE("experts leave out the places that hold -1") {
   for (const std::string& name : tested_backends()) {
     const auto backend = ready(name, 2);
     Floats y = before, expected = before;
-    backend->experts(y.data(), {experts.all, nullptr}, chosen.data(), weights.data(), top_k, x.data(),
-                     n);
+    backend->experts(y.data(), {experts.all, nullptr}, chosen.data(), weights.data(), top_k,
+                     x.data(), n);
     for (int i = 0; i < n; i++)
       for (int j = 0; j < top_k; j++) {
         const int one = chosen[size_t(i * top_k + j)];
         if (one >= 0)
-          backend->experts(expected.data() + i * dim, {experts.all, nullptr}, &one, weights.data(), 1,
-                           x.data() + i * dim, 1);
+          backend->experts(expected.data() + i * dim, {experts.all, nullptr}, &one, weights.data(),
+                           1, x.data() + i * dim, 1);
       }
     CAPTURE(name);
     CHECK(y == expected);

@@ -156,7 +156,7 @@ TEST_CASE("after a thousand edits a GPU has read what the text says") {
     CAPTURE(changes);
     Both both(changes);
     std::mt19937 random(3);
-    auto tokens = random_tokens(random, 300);
+    auto tokens = random_tokens(random, size_t(times(300, 60)));
     Sequence reused = both.gpu->sequence(), fresh = both.cpu->sequence();
     for (int edit = 0; edit < times(250, 2); edit++) {
       CAPTURE(edit);

@@ -318,6 +318,7 @@ inline bool run_case(const TestCase& test) {
     test.run();
   } catch (const Ended&) {
   } catch (...) {
+    s.checks++;
     fail(test.file, test.line, "test case THREW exception: " + text_of_exception());
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
