@@ -49,8 +49,8 @@ Model::Model(const ModelFiles& files, const Backends& backends, const ModelOptio
   place_weights();
 }
 
-// Of the host: those of layers on the device were read once, and are only mapped.
-// Matrices only: the rest is small.
+// Of the host: those of layers on the device were read once, and are only mapped. Matrices only:
+// the rest is small.
 void Model::count_bytes() {
   if (!placement_.embeds_on_device) bytes_.fixed = bytes_of(weights_->embedding);
   const bool tied = weights_->head.data == weights_->embedding.data;
