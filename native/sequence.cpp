@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cassert>
+#include <map>
 
 namespace ringside {
 
@@ -68,16 +69,26 @@ Sequence::~Sequence() {
 void Sequence::allocate(const Config& config, const Sizes& sizes) {
   const bool ring = config.ring_window > 0;
   layers_.resize(size_t(config.num_hidden_layers));
+  // One piece a backend: large ones get large pages, which decoding gains from.
+  std::map<Backend*, size_t> floats;
+  for (int l = 0; l < config.num_hidden_layers; l++) {
+    floats[&placement_.of(l)] += sizes.layer(config, l);
+  }
+  std::map<Backend*, float*> next;
+  for (const auto& [backend, count] : floats) {
+    next[backend] = memory_.emplace_back(*backend, count).data();
+  }
   for (int l = 0; l < config.num_hidden_layers; l++) {
     Layer& layer = layers_[size_t(l)];
     layer.lightning = config.is_lightning(l);
-    layer.memory = Buffer<float>(placement_.of(l), sizes.layer(config, l));
+    float* memory = next[&placement_.of(l)];
+    next[&placement_.of(l)] += sizes.layer(config, l);
     if (layer.lightning) {
-      allocate_lightning(config, sizes, l);
+      allocate_lightning(config, sizes, l, memory);
       has_lightning_ = true;
       continue;
     }
-    layer.kv.k = layer.memory.data();
+    layer.kv.k = memory;
     layer.kv.v = layer.kv.k + sizes.kv(config, l);
     layer.kv.slots = slots_;
     layer.kv.sinks = ring ? config.ring_sinks : 0;
@@ -90,15 +101,14 @@ void Sequence::allocate(const Config& config, const Sizes& sizes) {
   rebuild_states(0, 0);
 }
 
-void Sequence::allocate_lightning(const Config& config, const Sizes& sizes, int l) {
+void Sequence::allocate_lightning(const Config& config, const Sizes& sizes, int l, float* memory) {
   Layer& layer = layers_[size_t(l)];
   Backend& backend = placement_.of(l);
   const std::vector<float> decays = decay(config, l);
   layer.decay = Buffer<float>(backend, decays.size());
   backend.upload(layer.decay.data(), decays.data(), decays.size() * sizeof(float));
-  layer.state = {layer.memory.data(), layer.decay.data(), config.num_attention_heads,
-                 config.head_dim};
-  layer.log.k = layer.memory.data() + sizes.state(config, l);
+  layer.state = {memory, layer.decay.data(), config.num_attention_heads, config.head_dim};
+  layer.log.k = memory + sizes.state(config, l);
   layer.log.v = layer.log.k + sizes.log(config, l);
   layer.log.slots = log_slots_;
   layer.log.n_kv_heads = config.num_attention_heads;

@@ -63,7 +63,6 @@ class Sequence {
     KvCache kv;
     LinearState state;
     KvCache log;  // of the last k and v: position p in row p mod log_slots
-    Buffer<float> memory;
     Buffer<float> decay;
   };
 
@@ -84,7 +83,7 @@ class Sequence {
 
   struct Sizes;
   void allocate(const Config& config, const Sizes& sizes);
-  void allocate_lightning(const Config& config, const Sizes& sizes, int l);
+  void allocate_lightning(const Config& config, const Sizes& sizes, int l, float* memory);
   bool reaches(int size) const;
   void go_back_to_checkpoint(int position);
   void rebuild_states(int from, int to);
@@ -103,6 +102,7 @@ class Sequence {
   Syntax syntax_;
   std::vector<Layer> layers_;
   Checkpoints checkpoints_;
+  std::vector<Buffer<float>> memory_;  // of the layers; one a backend
 };
 
 }  // namespace ringside
