@@ -55,4 +55,8 @@ suite("manifest", () => {
   });
   test("starts with the first file, not with the window", () =>
     assert.deepEqual(manifest.activationEvents, ["onLanguage"]));
+  test("shows no image that packaging refuses", () => {
+    const readme = readFileSync(join(__dirname, "../../README.md"), "utf8");
+    assert.deepEqual(readme.match(/!\[[^\]]*\]\([^)]*\.svg\)/g), null);
+  });
 });
