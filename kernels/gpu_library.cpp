@@ -63,9 +63,18 @@ GpuLibraryEntry entry_of(const std::filesystem::path& path, std::string& problem
 #endif
 }
 
-const GpuLibrary& open_library(const std::filesystem::path& path) {
+}  // namespace
+
+std::string gpu_library_file() {
+  const std::filesystem::path path = library_path();
   std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
+  return std::filesystem::exists(path, ignored) ? path.string() : "";
+}
+
+namespace {
+
+const GpuLibrary& open_library(const std::filesystem::path& path) {
+  if (gpu_library_file().empty()) {
     throw DeviceError("This build has no GPU part (" + path.string() + " is not there).");
   }
   std::string problem = "it has no entry";

@@ -26,6 +26,9 @@ struct GpuReport {
   std::string problem;  // why there is none; "": there is one
 };
 
+// The file that probe_gpus() and open_gpu() would open; "": it is not there.
+std::string gpu_library_file();
+
 // Asks the driver, and a broken driver can end or hang the process that does. Never throws.
 GpuReport probe_gpus();
 

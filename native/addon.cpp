@@ -288,6 +288,10 @@ Napi::Value list_backends(const Napi::CallbackInfo& info) {
   return names;
 }
 
+Napi::Value gpu_library(const Napi::CallbackInfo& info) {
+  return text_or_null(info.Env(), gpu_library_file());
+}
+
 Napi::Value probe_devices(const Napi::CallbackInfo& info) {
   return to_report(info.Env(), probe_gpus());
 }
@@ -297,6 +301,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(engine)));
   exports["Engine"] = engine;
   exports["availableBackends"] = Napi::Function::New(env, list_backends, "availableBackends");
+  exports["gpuLibrary"] = Napi::Function::New(env, gpu_library, "gpuLibrary");
   exports["probeDevices"] = Napi::Function::New(env, probe_devices, "probeDevices");
   return exports;
 }

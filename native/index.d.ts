@@ -209,6 +209,9 @@ export interface DeviceReport {
   readonly problem: string | null;
 }
 
+/** The file of the CUDA part that `probeDevices()` would ask, or null where this build has none. Asks no driver. */
+export function gpuLibrary(): string | null;
+
 /**
  * The GPUs here. Asks the graphics driver, and a broken driver can end or hang the process that does: call it in a process
  * of its own. Never throws.

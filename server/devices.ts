@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Device, DeviceReport } from "./engine";
+import { type Device, type DeviceReport, reportWithoutGpuPart } from "./engine";
 
 export interface Probe extends DeviceReport {
   /** false: the process that asked crashed, hung or made no sense, and `problem` says so. */
@@ -162,15 +162,21 @@ function isDevice(value: unknown): value is Device {
   });
 }
 
+/** Starts no process where there is no driver to ask: a start of the server is not to wait for nothing. */
+async function askIfThereIs(options: ProbeOptions): Promise<Probe> {
+  const none = reportWithoutGpuPart();
+  return none === null ? probe(options) : { ...none, answered: true };
+}
+
 /** Remembers what came of asking: a process is started and a driver woken once, not with each model. */
 export class Devices {
   private known: Probe | null = null;
 
-  constructor(private readonly ask: (options: ProbeOptions) => Promise<Probe> = probe) {}
+  constructor(private readonly asks: (options: ProbeOptions) => Promise<Probe> = askIfThereIs) {}
 
   /** Rejects with AbortError once `signal` fires. */
   async report(signal?: AbortSignal): Promise<Probe> {
-    this.known ??= await this.ask({ signal });
+    this.known ??= await this.asks({ signal });
     return this.known;
   }
 

@@ -8,6 +8,12 @@ import { syntaxFeatureNames } from "./syntax";
 
 export type { Device, DeviceReport, LoadOptions, ModelInfo, Placement } from "../native";
 
+/** What is known of GPUs without asking a driver: that this build has no part for them; null: it has. */
+export function reportWithoutGpuPart(): Native.DeviceReport | null {
+  const native: typeof Native = require("../native/index.js");
+  return native.gpuLibrary() === null ? native.probeDevices() : null;
+}
+
 export interface GenerateOptions {
   readonly maxTokens: number;
   readonly features: readonly number[];

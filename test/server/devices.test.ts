@@ -154,6 +154,21 @@ suite("asking for GPUs", () => {
 });
 
 suite("known GPUs", () => {
+  test("starts no process where there is no driver to ask", async () => {
+    const { NODE_OPTIONS, RINGSIDE_GPU_LIBRARY } = process.env;
+    process.env.NODE_OPTIONS = "--require=/nowhere/at-all.cjs"; // no process of Node's starts
+    try {
+      process.env.RINGSIDE_GPU_LIBRARY = "/nowhere/ringside_cuda.so";
+      const { answered, problem } = await new Devices().report();
+      assert.ok(answered);
+      assert.match(problem!, /no GPU part \(\/nowhere\/ringside_cuda\.so is not there\)/);
+      process.env.RINGSIDE_GPU_LIBRARY = __filename; // a file: then one is started
+      assert.equal((await new Devices().report()).answered, false);
+    } finally {
+      Object.assign(process.env, { NODE_OPTIONS: NODE_OPTIONS ?? "" });
+      Object.assign(process.env, { RINGSIDE_GPU_LIBRARY: RINGSIDE_GPU_LIBRARY ?? "" });
+    }
+  });
   test("are asked for once, and again when that did not hold", async () => {
     let asked = 0;
     const devices = new Devices(async () => ({ ...report([card(asked++)]), answered: true }));

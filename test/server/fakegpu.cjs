@@ -12,7 +12,12 @@ Module._extensions[".node"] = (module, path) => {
 };
 
 function withGpu(native) {
-  return { ...native, Engine: { load: loader(native.Engine) }, probeDevices };
+  return {
+    ...native,
+    Engine: { load: loader(native.Engine) },
+    probeDevices,
+    gpuLibrary: () => __filename,
+  };
 }
 
 function probeDevices() {
