@@ -23,22 +23,28 @@ lost() { # a whole lane is lost
 count_of() { sed -n "s/.*test cases: .*[^0-9]\([0-9][0-9]*\) $2.*/\1/p" "$1" | tail -n 1; }
 trouble='ERROR|FAILED|THREW|threw|values:|logged:|failures more|[Ee]rror:|terminate|what\(\)'
 
-# lane NAME SECONDS COMMAND...: runs a doctest program.
-lane() {
+# limited NAME SECONDS COMMAND...: runs it within that and what is left of the budget, its output in
+# $log; $status and $seconds are what came of it. Fails where no time is left.
+limited() {
   name=$1
   limit=$2
   shift 2
   log=$logs/$name.log
   before=$(date +%s)
   [ "$limit" -gt "$(left "$budget")" ] && limit=$(left "$budget")
-  if [ "$limit" -lt 5 ]; then
+  if [ "$limit" -lt 10 ]; then
     echo "$name: left out, no time is left"
     unfinished=$((unfinished + 1))
-    return
+    return 1
   fi
   timeout -k 5 "$limit" "$@" >"$log" 2>&1
   status=$?
   seconds=$(($(date +%s) - before))
+}
+
+# lane NAME SECONDS COMMAND...: runs a doctest program.
+lane() {
+  limited "$@" || return
   good=$(count_of "$log" passed)
   bad=$(count_of "$log" failed)
   if [ -z "$good" ]; then # it did not come to its end
@@ -69,21 +75,11 @@ sanitizer() {
   tool=$1
   limit=$2
   shift 2
-  log=$logs/$tool.log
-  before=$(date +%s)
-  [ "$limit" -gt "$(left "$budget")" ] && limit=$(left "$budget")
-  if [ "$limit" -lt 10 ]; then
-    echo "$tool: left out, no time is left"
-    unfinished=$((unfinished + 1))
-    return
-  fi
   options="--error-exitcode 77 --print-limit 5"
   # A call that is refused is the backend's own affair: it says what became of it.
   [ "$tool" = memcheck ] && options="$options --report-api-errors no"
   # shellcheck disable=SC2086 # several words
-  timeout -k 5 "$limit" "$checker" --tool "$tool" $options "$@" >"$log" 2>&1
-  status=$?
-  seconds=$(($(date +%s) - before))
+  limited "$tool" "$limit" "$checker" --tool "$tool" $options "$@" || return
   done_cases=$(grep -c '^ *[0-9.]* s: ' "$log")
   if grep -q 'Device not supported' "$log"; then
     echo "$tool: compute-sanitizer does not support this device here"

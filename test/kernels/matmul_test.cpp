@@ -147,12 +147,7 @@ TEST_CASE("the largest integers do not overflow") {
       if (block_cols(type) == 1) continue;
       for (const uint8_t bits : {0xff, 0x00, 0x80, 0x7f}) {
         Weights bounds(type, 1, cols, 1);
-        const size_t bytes = size_t(row_bytes(type, block_cols(type)));
-        for (size_t at = 0; at < bounds.data.size(); at++) {
-          const bool half =
-              type != Type::int4 && (type == Type::q6_k ? at % bytes >= 208 : at % bytes < 4);
-          bounds.data[at] = half ? uint8_t(at % 2 == 0 ? 0 : 0x2c) : bits;
-        }
+        bounds.fill_blocks(bits);
         for (const float sign : {1.0f, -1.0f}) {
           const Floats x(size_t(cols), sign * 127.0f);
           const Floats y = product(*ready(name, 1), bounds.matrix, x, 1);

@@ -72,6 +72,18 @@ struct Weights {
   Weights(const Weights&) = delete;
   Weights(Weights&&) = default;
 
+  // Every byte of GGUF's blocks and of int4 becomes `bits`, but for the blocks' float16s: a power
+  // of two.
+  void fill_blocks(uint8_t bits) {
+    const Type type = matrix.type;
+    const size_t bytes = size_t(row_bytes(type, block_cols(type)));
+    for (size_t at = 0; at < data.size(); at++) {
+      const bool half =
+          type != Type::int4 && (type == Type::q6_k ? at % bytes >= 208 : at % bytes < 4);
+      data[at] = half ? uint8_t(at % 2 == 0 ? 0 : 0x2c) : bits;
+    }
+  }
+
  private:
   // float16 of either sign from 2^(least - 15) on, up to 2^(most - 14).
   uint16_t half(unsigned least, unsigned most) {

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "error.h"
+#include "requests.h"
 #include "tiny_model.h"
 #include "worker.h"
 
@@ -12,22 +13,12 @@ using namespace ringside;
 
 namespace {
 
-const std::atomic<bool> kGoOn = false;
-const TextSink kIgnore = [](std::string_view) {};
-
 Engine load(const std::string& backend = "reference", int context = 0) {
   LoadOptions options;
   options.backend = backend;
   options.threads = 1;
   options.model.context_tokens = context;
   return Engine(fixtures() / "tiny", options, [](float) {});
-}
-
-GenerateRequest request(Engine& engine, const std::string& text, int max_tokens) {
-  GenerateRequest request;
-  engine.tokenizer().encode(text, request.tokens);
-  request.max_tokens = max_tokens;
-  return request;
 }
 
 void check_refused(Engine& engine, const GenerateRequest& request, const std::string& expected) {
@@ -40,9 +31,6 @@ void check_refused(Engine& engine, const GenerateRequest& request, const std::st
     CHECK(std::string(error.what()).find(expected) != std::string::npos);
   }
 }
-
-const std::string kText =
-    "def check(value):\n    return value + 12\nitems = [value for value in range(10)]\n";
 
 }  // namespace
 

@@ -180,27 +180,29 @@ TEST_CASE("every family in every type computes what Hugging Face transformers do
 TEST_CASE("every backend computes what the reference does, in every family and type") {
   const auto reference = make_reference_backend();
   std::map<std::string, double> worst;
-  std::set<std::string> on_gpu;  // types
+  std::set<std::string> families, on_gpu;  // on_gpu: families and types
   size_t count = 0;
-  for_all_goldens([&](const auto& path, const auto& options, const auto&, const auto& golden) {
-    // An emulated GPU takes minutes for all of them; a third has every family and every type.
-    const bool leaves_gpu_out = gpu_is_emulated() && count++ % 3 != 0;
-    LoadedModel specification(path, *reference, options);
-    const Result expected = read_at_once(specification, golden);
-    const bool rounds = golden.type != "F32" && golden.type != "F16";
-    for (const std::string& name : tested_backends()) {
-      if (name == "reference" || (name == "cuda" && leaves_gpu_out)) continue;
-      CAPTURE(name);
-      const TestedBackends backends(name);
-      LoadedModel loaded(path, backends.both(), options);
-      const Result result = read_at_once(loaded, golden);
-      const double error = error_of(result.logits, expected.logits);
-      CHECK(error <= rounding(golden.type));
-      if (!rounds) CHECK(write_one_by_one(loaded, golden) == golden.greedy);
-      worst[golden.type] = std::max(worst[golden.type], error);
-      if (name == "cuda") on_gpu.insert(golden.type);
-    }
-  });
+  for_all_goldens(
+      [&](const auto& path, const auto& options, const auto& family, const auto& golden) {
+        families.insert(family.name);
+        // An emulated GPU takes minutes for all of them; a third has every family and every type.
+        const bool leaves_gpu_out = gpu_is_emulated() && count++ % 3 != 0;
+        LoadedModel specification(path, *reference, options);
+        const Result expected = read_at_once(specification, golden);
+        const bool rounds = golden.type != "F32" && golden.type != "F16";
+        for (const std::string& name : tested_backends()) {
+          if (name == "reference" || (name == "cuda" && leaves_gpu_out)) continue;
+          CAPTURE(name);
+          const TestedBackends backends(name);
+          LoadedModel loaded(path, backends.both(), options);
+          const Result result = read_at_once(loaded, golden);
+          const double error = error_of(result.logits, expected.logits);
+          CHECK(error <= rounding(golden.type));
+          if (!rounds) CHECK(write_one_by_one(loaded, golden) == golden.greedy);
+          worst[golden.type] = std::max(worst[golden.type], error);
+          if (name == "cuda") on_gpu.insert({golden.type, family.name});
+        }
+      });
   for (const auto& [type, error] : worst) MESSAGE(type << ": worst " << error);
-  CHECK(on_gpu.size() == worst.size());  // types
+  CHECK(on_gpu.size() == worst.size() + families.size());
 }

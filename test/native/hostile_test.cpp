@@ -5,9 +5,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <random>
 
-#include "engine.h"
+#include "damaged.h"
 #include "error.h"
 #include "hashed_files.h"
 #include "loaded_model.h"
@@ -25,22 +24,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr uint32_t kMostSize = 1 << 24;  // what a configuration may ask for
-
-std::unique_ptr<Engine> load(const fs::path& path, const std::string& backend = "auto") {
-  LoadOptions options;
-  options.backend = backend;
-  options.threads = 1;
-  options.model.context_tokens = 64;
-  return std::make_unique<Engine>(path, options, [](float) {});
-}
-
-void generate(Engine& engine) {
-  GenerateRequest request;
-  request.tokens = {65, 66};
-  request.max_tokens = 1;
-  request.sampling.temperature = 1;
-  engine.generate(request, false, [](std::string_view) {});
-}
 
 // `work` must end in an EngineError with this code, and `expected` in its message.
 template <typename Work>
@@ -63,23 +46,7 @@ void check_path(const fs::path& path, ErrorCode code, const std::string& expecte
   check_refused(code, expected, [&] { generate(*load(path)); });
 }
 
-// Loads and generates, or is refused; true if refused. Anything else leaves the test.
-bool is_refused(const fs::path& path) {
-  try {
-    generate(*load(path));
-    return false;
-  } catch (const EngineError& error) {
-    CHECK(std::string(error.what()).size() > 40);
-    return true;
-  }
-}
-
 // ---- a GGUF file with one value changed in place ----
-
-const std::string& whole_gguf() {
-  static const std::string file = read_text(fixtures() / "qwen2-tiny.gguf");
-  return file;
-}
 
 // Where the value of a metadata key stands.
 size_t value_of(const std::string& file, const std::string& key) {
@@ -105,12 +72,6 @@ void check_value(const std::string& key, float value, const std::string& expecte
 }
 
 // ---- a folder with some of its files changed ----
-
-void copy_tiny(const fs::path& folder) {
-  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
-    fs::copy(fixtures() / "tiny" / name, folder / name, fs::copy_options::overwrite_existing);
-  }
-}
 
 // The tiny model's weights with another config.json.
 void check_config(const std::string& changes, ErrorCode code, const std::string& expected) {
@@ -439,55 +400,4 @@ TEST_CASE("documents have a bounded number of values") {
   const TemporaryFolder folder;
   write_file(folder.path() / "m.gguf", array);
   check_path(folder.path() / "m.gguf", ErrorCode::model_corrupt, "claims 8388609 elements");
-}
-
-TEST_CASE("every truncation of a whole GGUF model is refused") {
-  const TemporaryFolder folder;
-  const auto path = folder.path() / "m.gguf";
-  const std::string& file = whole_gguf();
-  for (size_t i = 0; i < 500; i++) {
-    // The head closely, the weights loosely; the last is one byte short of padding-free.
-    const size_t size = i < 300 ? i * 24576 / 300 : 24576 + (i - 299) * (file.size() - 24600) / 200;
-    CAPTURE(size);
-    write_file(path, file.substr(0, size));
-    REQUIRE(is_refused(path));
-  }
-  write_file(path, file);
-  CHECK_FALSE(is_refused(path));
-}
-
-TEST_CASE("no byte of a model's files does harm") {
-  struct Row {
-    const char* name;
-    size_t begin, end;
-    int count;
-  };
-  const TemporaryFolder gguf, folder;
-  copy_tiny(folder.path());
-  const size_t header = 20160;  // and length, of the weights
-  const Row rows[] = {{"m.gguf", 0, 26000, 2000},
-                      {"model.safetensors", 0, 2 * header, 500},
-                      {"config.json", 0, 1030, 500},
-                      {"tokenizer.json", 0, 4802, 300}};
-  std::mt19937 random(1);
-  for (const Row& row : rows) {
-    const bool is_gguf = row.name == std::string("m.gguf");
-    const auto target = (is_gguf ? gguf : folder).path() / row.name;
-    const std::string whole = is_gguf ? whole_gguf() : read_text(fixtures() / "tiny" / row.name);
-    int refused = 0;
-    for (int i = 0; i < row.count; i++) {
-      std::string file = whole;
-      const size_t at = row.begin + random() % (std::min(row.end, whole.size()) - row.begin);
-      const int bit = int(random() % 9);
-      file[at] = bit == 8 ? char(random()) : char(file[at] ^ 1 << bit);
-      CAPTURE(row.name);
-      CAPTURE(at);
-      write_file(target, file);
-      refused += is_refused(is_gguf ? target : folder.path());
-    }
-    MESSAGE(std::string(row.name) << ": " << refused << " of " << row.count << " were refused");
-    CHECK(refused > 0);
-    CHECK(refused < row.count);
-    write_file(target, whole);
-  }
 }
