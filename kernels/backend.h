@@ -152,7 +152,6 @@ struct Limits {
   int max_top_k = 0;
   int max_hidden = 0;   // of an expert
   int max_context = 0;  // positions that full attention can look at
-  int max_vocabulary = 0;
   int max_heads = 0;
   int max_head_dim = 0;
 };
@@ -196,6 +195,8 @@ class Backend {
 
   // Called once, before anything else; may be called again with larger limits.
   virtual void reserve(const Limits& limits) = 0;
+  // Bytes of the backend's memory that reserve() then takes, more or less.
+  virtual size_t reserved_bytes(const Limits& limits) const = 0;
 
   // A pass begins at `position`: until the next one, operations name positions from here on.
   virtual void begin(int position) = 0;

@@ -71,6 +71,13 @@ class Reference final : public HostBackend {
   }
 
   using HostBackend::matmul;
+  size_t reserved_bytes(const Limits& l) const override {
+    const size_t widest = size_t(std::max({l.max_cols, l.max_hidden, l.max_rows}));
+    const size_t floats = (4 + size_t(l.max_batch)) * widest +
+                          2 * size_t(std::max(l.max_context, 4096)) + 4 * size_t(l.max_experts);
+    return floats * sizeof(float);
+  }
+
   void matmul(float* y, const Matrix& w, const float* x, int n, int y_stride) override {
     const int64_t cols = w.cols, stride = y_stride == 0 ? w.rows : y_stride;
     const Type type = rounds_ ? w.type : Type::f32;

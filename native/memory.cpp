@@ -28,28 +28,29 @@ size_t touched_bytes(const Config& c, const WeightBytes& bytes, int batch) {
   return bytes.layer_routed / size_t(c.num_experts) * size_t(touched);
 }
 
-MemoryPlan candidate(const Config& c, const WeightBytes& bytes, int context, int batch, int every,
-                     int layers) {
+// What a plan is made for.
+struct Wish {
+  const Config& config;
+  const WeightBytes& bytes;
+  const Backend* host;
+  int layers;
+};
+
+MemoryPlan candidate(const Wish& wish, int context, int batch, int every) {
+  const Config& c = wish.config;
   MemoryPlan plan;
   plan.context_tokens = context;
   plan.max_batch = batch;
   plan.checkpoint_every = every;
-  plan.weights = bytes.fixed;
-  const int end = std::min(layers, c.num_hidden_layers);
+  plan.weights = wish.bytes.fixed;
+  const int end = std::min(wish.layers, c.num_hidden_layers);
   for (int l = 0; l < end; l++) plan.sequence += Sequence::bytes_for(c, l, context, every);
-  plan.scratch = scratch_bytes(c, batch);
+  if (wish.host != nullptr) plan.scratch = scratch_bytes(c, *wish.host, batch, context);
   return plan;
 }
 
 size_t without_experts(const MemoryPlan& plan) {
   return kProcess + plan.weights + plan.sequence + plan.scratch;
-}
-
-std::string size_text(size_t bytes) {
-  char text[32];
-  const double mb = double(bytes) / 1e6;
-  std::snprintf(text, sizeof text, mb < 1000 ? "%.0f MB" : "%.2f GB", mb < 1000 ? mb : mb / 1000);
-  return text;
 }
 
 std::string explain(const MemoryPlan& plan, const WeightBytes& bytes, int wanted, int batch) {
@@ -84,38 +85,57 @@ void check_computer(const MemoryPlan& plan) {
 
 }  // namespace
 
-// Activations of one batch: what Model and the CPU backend allocate. (A test compares.)
-size_t scratch_bytes(const Config& c, int batch) {
-  // A row of inputs rounded: int8 in two orders, bfloat16, and for each 32 ten floats of scales and
-  // sums; rows end with a chunk of 256.
-  const auto rounded = [](size_t cols) { return (cols + 255) / 256 * 256 * 21 / 4; };
-  const size_t hidden = size_t(c.hidden_size), attention = size_t(c.attention_dim());
-  const size_t ffn = size_t(std::max(c.has_dense() ? c.intermediate_size : 0,
-                                     c.num_experts > 0 ? c.shared_intermediate_size : 0));
-  const size_t top_k = size_t(c.num_experts_per_tok), expert = size_t(c.moe_intermediate_size);
-  const size_t widest = std::max({hidden, attention, ffn, expert});
-  size_t kv_heads = 0;
-  for (int l = 0; l < c.num_hidden_layers; l++) {
-    kv_heads = std::max(kv_heads, size_t(c.kv_heads(l)));
-  }
-  const size_t qkv = attention + 2 * kv_heads * size_t(c.head_dim);
-  const size_t floats = 3 * hidden + qkv + attention + std::max(attention, ffn) + ffn +
-                        top_k * (2 * expert + widest + 3) + 3 * size_t(c.num_experts);
-  const size_t rows = (1 + 2 * top_k) * 6 * sizeof(float*);  // where each form of a row lies
-  const size_t inputs = rounded(widest) + top_k * rounded(expert) + rows;
-  return size_t(batch) * (floats * sizeof(float) + inputs) + size_t(c.vocab_size) * sizeof(float);
+RowSizes::RowSizes(const Config& c)
+    : hidden(c.hidden_size),
+      attention(c.attention_dim()),
+      ffn(std::max(c.has_dense() ? c.intermediate_size : 0,
+                   c.num_experts > 0 ? c.shared_intermediate_size : 0)),
+      gate(std::max(attention, ffn)) {
+  int kv_heads = 0;
+  for (int l = 0; l < c.num_hidden_layers; l++) kv_heads = std::max(kv_heads, c.kv_heads(l));
+  qkv = attention + 2 * kv_heads * c.head_dim;
+}
+
+Limits limits_of(const Config& c, int batch, int context_tokens) {
+  const RowSizes row(c);
+  const int widest = std::max({row.hidden, row.gate, c.moe_intermediate_size});
+  return {.max_batch = batch,
+          .max_cols = widest,
+          .max_rows = std::max(widest, row.qkv),
+          .max_experts = c.num_experts,
+          .max_top_k = c.num_experts_per_tok,
+          .max_hidden = c.moe_intermediate_size,
+          .max_context = context_tokens,
+          .max_heads = c.num_attention_heads,
+          .max_head_dim = c.head_dim};
+}
+
+// A test compares this with what is allocated.
+size_t scratch_bytes(const Config& c, const Backend& backend, int batch, int context_tokens) {
+  const RowSizes row(c);
+  const int values =
+      3 * row.hidden + row.qkv + row.attention + row.gate + row.ffn + 2 * c.num_experts_per_tok + 1;
+  return (size_t(batch) * size_t(values) + size_t(c.vocab_size)) * sizeof(float) +
+         backend.reserved_bytes(limits_of(c, batch, context_tokens));
+}
+
+std::string size_text(size_t bytes) {
+  char text[32];
+  const double mb = double(bytes) / 1e6;
+  std::snprintf(text, sizeof text, mb < 1000 ? "%.0f MB" : "%.2f GB", mb < 1000 ? mb : mb / 1000);
+  return text;
 }
 
 MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t budget,
-                       int context_tokens, int max_batch, int layers) {
+                       int context_tokens, int max_batch, const Backend* host, int layers) {
+  const Wish all = {config, bytes, host, layers};
   const auto finish = [&](MemoryPlan plan, size_t expert_cache) {
     plan.budget = budget;
     plan.expert_cache = expert_cache;
     plan.explanation = explain(plan, bytes, context_tokens, max_batch);
     return plan;
   };
-  const MemoryPlan wish =
-      candidate(config, bytes, context_tokens, max_batch, Checkpoints::kEvery, layers);
+  const MemoryPlan wish = candidate(all, context_tokens, max_batch, Checkpoints::kEvery);
   if (budget == 0) check_computer(wish);
   if (budget == 0 || without_experts(wish) + bytes.routed <= budget) return finish(wish, 0);
 
@@ -124,8 +144,7 @@ MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t bu
     for (const bool paged : {false, true}) {
       for (const int batch : kBatches) {
         for (const int every : kEvery) {
-          const MemoryPlan plan =
-              candidate(config, bytes, context, std::min(batch, max_batch), every, layers);
+          const MemoryPlan plan = candidate(all, context, std::min(batch, max_batch), every);
           const size_t rest = without_experts(plan);
           const size_t experts =
               paged ? touched_bytes(config, bytes, plan.max_batch) : bytes.routed;
@@ -140,7 +159,7 @@ MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t bu
     if (context == least_context) break;
   }
   const MemoryPlan least =
-      candidate(config, bytes, least_context, std::min(kBatches[2], max_batch), kEvery[1], layers);
+      candidate(all, least_context, std::min(kBatches[2], max_batch), kEvery[1]);
   const size_t needed = without_experts(least) + touched_bytes(config, bytes, least.max_batch);
   throw EngineError(ErrorCode::out_of_memory,
                     "The model needs at least " + size_text(needed) + " and may take " +

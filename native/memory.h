@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 
+#include "backend.h"
 #include "config.h"
 
 namespace ringside {
@@ -31,11 +32,28 @@ struct MemoryPlan {
 // is of use. What gives way, in this order: routed experts are paged in, batches get smaller and
 // checkpoints rarer, the context gets shorter. Throws EngineError OUT_OF_MEMORY, naming the least
 // that would do; without a limit, where this computer has less memory than the context takes.
-// Only the first `layers` layers are counted; the others are a device's.
+// Only the first `layers` layers are counted, which `host` runs: null for none; the others are a
+// device's.
 MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t budget,
-                       int context_tokens, int max_batch, int layers = kMaxLayers);
+                       int context_tokens, int max_batch, const Backend* host,
+                       int layers = kMaxLayers);
 
-// Activations of one batch.
-size_t scratch_bytes(const Config& config, int batch);
+// Of one token's activations, in floats.
+struct RowSizes {
+  explicit RowSizes(const Config& config);
+
+  int hidden, attention, ffn;
+  int gate;     // of lightning attention, or of a feed-forward
+  int qkv = 0;  // all q heads, all k heads, all v heads
+};
+
+// What passes of `batch` tokens ask of a backend.
+Limits limits_of(const Config& config, int batch, int context_tokens);
+
+// Activations of one batch: the model's own, and what `backend` takes for them.
+size_t scratch_bytes(const Config& config, const Backend& backend, int batch, int context_tokens);
+
+// Such as "340 MB" or "1.20 GB".
+std::string size_text(size_t bytes);
 
 }  // namespace ringside

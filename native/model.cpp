@@ -39,7 +39,8 @@ Model::Model(const ModelFiles& files, const Backends& backends, const ModelOptio
   if (placement_.device == nullptr) batch = std::min(batch, kMaxBatch);
   count_bytes();
   const int on_host = std::min(placement_.first_on_device, config_.num_hidden_layers);
-  plan_ = plan_memory(config_, bytes_, options.memory_bytes, context, batch, on_host);
+  const Backend* host = placement_.embeds_on_device ? nullptr : &backends.host;
+  plan_ = plan_memory(config_, bytes_, options.memory_bytes, context, batch, host, on_host);
   if (plan_.expert_cache > 0) {
     const auto layers = std::span(weights_->layers).first(size_t(on_host));
     pager_ = std::make_unique<ExpertPager>(layers, files, plan_.expert_cache);
@@ -133,42 +134,27 @@ void Model::place_weights() {
 
 Model::Stage Model::make_stage(Backend& backend, int first, int end) {
   const Config& c = config_;
-  const int dim = c.attention_dim();
-  int max_qkv = 0, max_ffn = 0;
-  for (const Layer& layer : weights_->layers) {
-    max_qkv = std::max(max_qkv, layer.qkv_rows);
-    max_ffn = std::max(max_ffn, layer.ffn_hidden);
-  }
-  const int widest = std::max({c.hidden_size, dim, max_ffn, c.moe_intermediate_size});
-  backend.reserve({.max_batch = plan_.max_batch,
-                   .max_cols = widest,
-                   .max_rows = std::max(widest, max_qkv),
-                   .max_experts = c.num_experts,
-                   .max_top_k = c.num_experts_per_tok,
-                   .max_hidden = c.moe_intermediate_size,
-                   .max_context = plan_.context_tokens,
-                   .max_vocabulary = c.vocab_size,
-                   .max_heads = c.num_attention_heads,
-                   .max_head_dim = c.head_dim});
-  const auto n = size_t(plan_.max_batch), hidden = size_t(c.hidden_size);
+  const RowSizes row(c);
+  backend.reserve(limits_of(c, plan_.max_batch, plan_.context_tokens));
+  const auto n = size_t(plan_.max_batch);
   const size_t places = n * size_t(c.num_experts_per_tok);
-  const auto floats = [&](size_t size) { return Buffer<float>(backend, size); };
+  const auto rows = [&](int size) { return Buffer<float>(backend, n * size_t(size)); };
   Rope rope = weights_->rope;
   rope.frequency = backend.place(rope.frequency, size_t(rope.dim / 2));
   return {backend,
           first,
           end,
           rope,
-          {.x = floats(n * hidden),
-           .xn = floats(n * hidden),
-           .qkv = floats(n * size_t(max_qkv)),
-           .attn = floats(n * size_t(dim)),
-           .gate = floats(n * size_t(std::max(dim, max_ffn))),
-           .up = floats(n * size_t(max_ffn)),
-           .out = floats(n * hidden),
-           .logits = floats(size_t(c.vocab_size)),
+          {.x = rows(row.hidden),
+           .xn = rows(row.hidden),
+           .qkv = rows(row.qkv),
+           .attn = rows(row.attention),
+           .gate = rows(row.gate),
+           .up = rows(row.ffn),
+           .out = rows(row.hidden),
+           .logits = Buffer<float>(backend, size_t(c.vocab_size)),
            .experts = Buffer<int>(backend, places),
-           .expert_weights = floats(places),
+           .expert_weights = Buffer<float>(backend, places),
            .features = Buffer<int>(backend, c.syntax_features.size()),
            .tokens = Buffer<Token>(backend, n),
            .drawn = Buffer<Token>(backend, 1)}};

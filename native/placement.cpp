@@ -1,7 +1,6 @@
 #include "placement.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "memory.h"
 #include "sequence.h"
@@ -36,19 +35,13 @@ size_t placed_bytes(const Config& c, const Layer& layer, const Backend& backend)
   return bytes + vectors * sizeof(float);
 }
 
-std::string gigabytes(size_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f GB", double(bytes) / 1e9);
-  return text;
-}
-
 std::string explain(const Placement& placement, int layers, size_t may, size_t all) {
   const int there = placement.device == nullptr ? 0 : layers - placement.first_on_device;
   std::string text = std::to_string(there) + " of " + std::to_string(layers) +
-                     " layers run on the GPU: they take " + gigabytes(placement.device_bytes) +
-                     " of the " + gigabytes(may) + " that it may give";
+                     " layers run on the GPU: they take " + size_text(placement.device_bytes) +
+                     " of the " + size_text(may) + " that it may give";
   if (there == layers && placement.embeds_on_device) return text + ".";
-  return text + ", and all of the model would take " + gigabytes(all) +
+  return text + ", and all of the model would take " + size_text(all) +
          ". For more, close what else uses the GPU, or choose a smaller model, fewer bits or fewer "
          "contextTokens.";
 }
@@ -70,7 +63,7 @@ Placement place_layers(const Config& config, const Weights& weights, const Backe
 
   const size_t head = device.placed_bytes(weights.head);
   const bool tied = weights.embedding.data == weights.head.data;
-  size_t used = head + scratch_bytes(config, max_batch), all = used;
+  size_t used = head + scratch_bytes(config, device, max_batch, context), all = used;
   bool fits = used <= may;
   int first = layers;
   for (int l = layers - 1; l >= 0; l--) {

@@ -35,6 +35,16 @@ void Cpu::reserve(const Limits& limits) {
   group_best_.resize(scores_.size());
 }
 
+size_t Cpu::reserved_bytes(const Limits& l) const {
+  const int cols = std::max(l.max_cols, l.max_hidden), places = l.max_batch * l.max_top_k;
+  const size_t inputs = Inputs::reserved_bytes(l.max_batch, cols);
+  if (l.max_experts == 0) return inputs;
+  const size_t of_experts = size_t(places) * size_t(2 * l.max_hidden + cols + 1) +
+                            3 * size_t(l.max_batch) * size_t(l.max_experts);
+  return inputs + Inputs::reserved_bytes(places, 0) + Inputs::reserved_bytes(places, l.max_hidden) +
+         of_experts * sizeof(float);
+}
+
 void Cpu::embed(float* y, const Matrix& w, const Token* tokens, int n) {
   for (int i = 0; i < n; i++) dequantize_row(y + int64_t(i) * w.cols, w, tokens[i]);
 }

@@ -22,6 +22,7 @@ Form form_of(Type type);
 class Inputs {
  public:
   void reserve(int max_rows, int max_cols);
+  static size_t reserved_bytes(int max_rows, int max_cols);
   // Converts x [n, cols] to `form`, in parts on `threads` where it is worth it.
   void prepare(const Dot& dot, Threads& threads, const float* x, int n, int cols, Form form);
   // Converts rows first .. first+n-1 from x [n, cols], on the calling thread.
@@ -51,6 +52,7 @@ class Cpu final : public HostBackend {
   std::string_view name() const override { return dot_.name; }
   int threads() const override { return threads_.count(); }
   void reserve(const Limits& limits) override;
+  size_t reserved_bytes(const Limits& limits) const override;
 
   using HostBackend::matmul;
   void matmul(float* y, const Matrix& w, const float* x, int n, int y_stride) override;

@@ -50,6 +50,13 @@ Form form_of(Type type) {
   }
 }
 
+size_t Inputs::reserved_bytes(int max_rows, int max_cols) {
+  // int8 in two orders, bfloat16, and for each group ten floats of scales and sums.
+  const size_t each = 2 + sizeof(uint16_t), of_group = 10 * sizeof(float);
+  const size_t row = size_t(padded(max_cols)) * each + size_t(padded(max_cols)) / kGroup * of_group;
+  return size_t(max_rows) * (row + sizeof(Activations));
+}
+
 void Inputs::reserve(int max_rows, int max_cols) {
   const size_t rows = std::max(rows_.size(), size_t(max_rows));
   max_cols_ = std::max(max_cols_, padded(max_cols));

@@ -9,6 +9,13 @@ unsigned forms_of(Type type) {
   return type == Type::f8 || type == Type::bf16 ? kBf16 : 0u;
 }
 
+unsigned forms_of_all(unsigned types) {
+  unsigned forms = 0;
+  for (unsigned type = 0; type <= unsigned(Type::q6_k); type++)
+    if ((types >> type & 1) != 0) forms |= forms_of(Type(type));
+  return forms;
+}
+
 namespace {
 
 constexpr int kThreads = 128;

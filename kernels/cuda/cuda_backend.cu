@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 #include "cuda_backend.h"
 #include "format.h"
@@ -17,18 +17,21 @@ constexpr size_t kStaging = size_t(16) << 20;  // through which weights reach th
 }  // namespace
 
 void* Arena::take(size_t bytes) {
-  const size_t whole = size_t(padded(int64_t(bytes)));
+  const auto whole = size_t(padded(int64_t(bytes)));
+  if (whole > left_ && whole > chunk_ / 8) return allocate(whole);  // an eighth is lost at most
   if (whole > left_) {
-    const size_t chunk = std::max(whole, chunk_);
-    chunks_.push_back(nullptr);  // first, so that no memory is lost if there is none for this
-    chunks_.back() = device_.allocate(chunk);
-    next_ = static_cast<char*>(chunks_.back());
-    left_ = chunk;
+    left_ = 0;
+    next_ = allocate(chunk_);
+    left_ = chunk_;
   }
-  void* taken = next_;
-  next_ += whole;
   left_ -= whole;
-  return taken;
+  return std::exchange(next_, next_ + whole);
+}
+
+char* Arena::allocate(size_t bytes) {
+  chunks_.push_back(nullptr);  // first, so that no memory is lost if there is none for this
+  chunks_.back() = device_.allocate(bytes);
+  return static_cast<char*>(chunks_.back());
 }
 
 void Arena::clear() noexcept {
@@ -153,25 +156,35 @@ void Cuda::reserve(const Limits& limits) {
   forget_rounded();
   release_staging();
   scratch_.clear();
-  const size_t values = size_t(l.max_batch) * size_t(l.max_cols);
+  const ScratchBytes bytes = scratch_bytes(l);
   for (Rounded& rounded : rounded_) {
-    rounded.forms.q = static_cast<int8_t*>(scratch_.take(values));
-    rounded.forms.groups = static_cast<float2*>(scratch_.take(values / kGroup * sizeof(float2)));
-    rounded.forms.bf16 = static_cast<uint16_t*>(scratch_.take(values * sizeof(uint16_t)));
+    rounded.forms.q = static_cast<int8_t*>(scratch_.take(bytes.q));
+    rounded.forms.groups = static_cast<float2*>(scratch_.take(bytes.groups));
+    rounded.forms.bf16 = static_cast<uint16_t*>(scratch_.take(bytes.bf16));
   }
-  const size_t attention_bytes =
-      attention_scratch_bytes(l.max_head_dim, device_.queue().processors());
-  attention_scratch_ = scratch_.take(attention_bytes);
-  device_.clear(attention_scratch_, attention_bytes);
-  lightning_scratch_ =
-      scratch_.take(lightning_scratch_bytes(l.max_heads, l.max_head_dim, l.max_batch));
-  size_t expert_bytes = 0;
-  for (const ExpertTable& table : tables_) {
-    expert_bytes = std::max(expert_bytes, expert_scratch_bytes(table, l.max_batch, l.max_top_k));
-  }
-  expert_scratch_ = scratch_.take(expert_bytes);
-  router_logits_ = static_cast<float*>(
-      scratch_.take(size_t(l.max_batch) * size_t(l.max_experts) * sizeof(float)));
+  attention_scratch_ = scratch_.take(bytes.attention);
+  device_.clear(attention_scratch_, bytes.attention);
+  lightning_scratch_ = scratch_.take(bytes.lightning);
+  expert_scratch_ = scratch_.take(bytes.experts);
+  router_logits_ = static_cast<float*>(scratch_.take(bytes.router));
+}
+
+Cuda::ScratchBytes Cuda::scratch_bytes(const Limits& l) const {
+  const size_t batch = size_t(l.max_batch), values = batch * size_t(l.max_cols);
+  const ExpertTable widest{nullptr, l.max_experts, l.max_cols, l.max_hidden};
+  return {values,
+          values / kGroup * sizeof(float2),
+          values * sizeof(uint16_t),
+          attention_scratch_bytes(l.max_head_dim, device_.queue().processors()),
+          lightning_scratch_bytes(l.max_heads, l.max_head_dim, l.max_batch),
+          l.max_experts > 0 ? expert_scratch_bytes(widest, l.max_batch, l.max_top_k) : 0,
+          batch * size_t(l.max_experts) * sizeof(float)};
+}
+
+size_t Cuda::reserved_bytes(const Limits& limits) const {
+  const ScratchBytes bytes = scratch_bytes(limits);
+  return 2 * (bytes.q + bytes.groups + bytes.bf16) + bytes.attention + bytes.lightning +
+         bytes.experts + bytes.router;
 }
 
 void Cuda::begin(int position) {
@@ -216,8 +229,11 @@ void Cuda::repeat(uint64_t key, const std::function<void()>& record) {
   forget_rounded();
 }
 
+// A recorded pass is repeated at any later position.
 Position Cuda::at(int position) const {
-  return {base_, position - begun_, std::max(limits_.max_context, position + limits_.max_batch)};
+  const int bound = position + limits_.max_batch;
+  return {base_, position - begun_,
+          device_.is_recording() ? std::max(limits_.max_context, bound) : bound};
 }
 
 // ---- drawing ----

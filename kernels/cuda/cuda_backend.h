@@ -12,7 +12,7 @@ namespace ringside::cuda {
 // Device memory that is taken in pieces and given back all at once.
 class Arena {
  public:
-  // `chunk`: bytes, at least so many are allocated at a time.
+  // `chunk`: bytes; pieces that are small beside it share one.
   Arena(Device& device, size_t chunk) : device_(device), chunk_(chunk) {}
   ~Arena() { clear(); }
   Arena(const Arena&) = delete;  // owns memory
@@ -22,6 +22,8 @@ class Arena {
   void clear() noexcept;
 
  private:
+  char* allocate(size_t bytes);
+
   Device& device_;
   size_t chunk_;
   std::vector<void*> chunks_;
@@ -62,6 +64,7 @@ class Cuda final : public Backend {
   void forget_placed() override;
 
   void reserve(const Limits& limits) override;
+  size_t reserved_bytes(const Limits& limits) const override;
   void begin(int position) override;
   void pass(int n) override;
   void repeat(uint64_t key, const std::function<void()>& record) override;
@@ -123,6 +126,12 @@ class Cuda final : public Backend {
     int moved = 0, drawn = 0;
   };
 
+  // What reserve() takes: of each of the two Rounded, and the rest.
+  struct ScratchBytes {
+    size_t q, groups, bf16, attention, lightning, experts, router;
+  };
+  ScratchBytes scratch_bytes(const Limits& limits) const;
+
   Position at(int position) const;
   Activations input(const float* x, int n, int cols, unsigned forms);
   unsigned forms_for(std::span<const Matrix> parts) const;
@@ -140,8 +149,8 @@ class Cuda final : public Backend {
   unsigned used_forms_ = 0;  // by any weights placed
 
   Limits limits_{.max_batch = 0};
-  Rounded rounded_[2];  // by turns
-  int last_rounded_ = 0;
+  Rounded rounded_[2];    // by turns
+  int last_rounded_ = 0;  // the one used last
   void* attention_scratch_ = nullptr;
   void* lightning_scratch_ = nullptr;
   void* expert_scratch_ = nullptr;

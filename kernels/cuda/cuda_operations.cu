@@ -20,7 +20,7 @@ void Cuda::wrote(const float* y, int64_t size) {
   }
 }
 
-// Where forms of y [n, cols] are to go: over those that were made longer ago.
+// Where forms of y [n, cols] are to go: over those that were used longer ago.
 Rounded& Cuda::target(const float* y, int n, int cols) {
   wrote(y, int64_t(n) * cols);
   last_rounded_ = 1 - last_rounded_;
@@ -44,8 +44,10 @@ Activations Cuda::input(const float* x, int n, int cols, unsigned forms) {
   plain.f32 = x;
   plain.cols = cols;
   if (forms == 0) return plain;
-  for (Rounded& rounded : rounded_) {
+  for (int i = 0; i < 2; i++) {
+    Rounded& rounded = rounded_[i];
     if (rounded.forms.f32 != x || rounded.forms.cols != cols || rounded.n < n) continue;
+    last_rounded_ = i;
     const unsigned missing = forms & ~rounded.filled;
     if (missing != 0) prepare(device_.queue(), rounded.forms, rounded.n, missing);
     rounded.filled |= missing;
@@ -206,12 +208,8 @@ void Cuda::experts(float* y, const ExpertSet& all, const int* experts, const flo
                    int top_k, const float* x, int n) {
   if (n == 0) return;
   const auto& table = *static_cast<const ExpertTable*>(all.table);
-  unsigned forms = 0;
-  for (unsigned type = 0; type <= unsigned(Type::q6_k); type++) {
-    if ((table.types >> type & 1) != 0) forms |= forms_of(Type(type));
-  }
-  run_experts(device_.queue(), y, table, experts, weights, top_k, input(x, n, table.dim, forms), n,
-              expert_scratch_);
+  run_experts(device_.queue(), y, table, experts, weights, top_k,
+              input(x, n, table.dim, forms_of_all(table.types)), n, expert_scratch_);
   wrote(y, int64_t(n) * table.dim);
 }
 

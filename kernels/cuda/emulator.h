@@ -38,7 +38,6 @@ struct alignas(16) uint4 {
 };
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
-inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 
 namespace ringside::emulator {
@@ -90,7 +89,6 @@ T atomicMax(T* address, V value) {
   return before;
 }
 inline void __threadfence() {}
-inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 
 namespace ringside {
 

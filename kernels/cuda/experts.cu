@@ -44,13 +44,6 @@ struct Scratch {
   }
 };
 
-unsigned forms_of_all(unsigned types) {
-  unsigned forms = 0;
-  for (int type = 0; type <= int(Type::q6_k); type++)
-    if ((types >> type & 1) != 0) forms |= forms_of(Type(type));
-  return forms;
-}
-
 // ---- few tokens ----
 
 // hidden of one place, 32 columns a block (hidden.h).

@@ -232,11 +232,6 @@ __device__ inline uint16_t float_to_bf16_bits(float x) {
   return uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-// Two bfloat16, `first` in the lower half.
-__device__ inline uint32_t pack_bf16(float first, float second) {
-  return uint32_t(float_to_bf16_bits(first)) | uint32_t(float_to_bf16_bits(second)) << 16;
-}
-
 // OCP FP8 E4M3 to float, exact. 0x7f and 0xff are NaN. A product with 2^120 puts the exponent
 // right, and subnormals too.
 __device__ inline float f8_bits_to_float(uint8_t bits) {
@@ -265,16 +260,6 @@ __device__ inline float block_sum(float value) {
   if (lane_of() == 0) parts[warp_of()] = value;
   __syncthreads();
   return warp_sum(lane_of() < kThreads / kWarp ? parts[lane_of()] : 0.0f);
-}
-
-template <int kThreads>
-__device__ inline float block_max(float value) {
-  __shared__ float parts[kWarp];
-  value = warp_max(value);
-  __syncthreads();
-  if (lane_of() == 0) parts[warp_of()] = value;
-  __syncthreads();
-  return warp_max(lane_of() < kThreads / kWarp ? parts[lane_of()] : -INFINITY);
 }
 
 }  // namespace ringside

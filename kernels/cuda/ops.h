@@ -32,7 +32,8 @@ struct Activations {
 };
 
 enum Forms : unsigned { kIntegers = 1, kBf16 = 2 };
-unsigned forms_of(Type type);  // 0: the floats themselves
+unsigned forms_of(Type type);           // 0: the floats themselves
+unsigned forms_of_all(unsigned types);  // of a bit for each Type
 
 // ---- matmul.cu, matvec.cu, place.cu: weights ----
 

@@ -26,23 +26,30 @@ struct Grid {
   size_t shared = 0;
 };
 
-#if defined(RINGSIDE_EMULATED)
-
-// Runs kernels at once, or, while it records, keeps them for Graph::replay.
-class Queue {
+// Which instructions kernels choose, where the device has them.
+class Precision {
  public:
-  bool has_mma() const { return mma_; }
-  int processors() const { return 4; }  // a small device, so that work is split in few parts
   void set_mma(bool mma) { mma_ = mma; }
   // Whether floats meet on tensor cores as high and low parts, in three products, and so keep
   // nearly all of their precision; else they are rounded to TF32.
   bool split_tf32() const { return split_tf32_; }
   void set_split_tf32(bool split) { split_tf32_ = split; }
-  std::vector<std::function<void()>>* recording = nullptr;
+
+ protected:
+  bool mma_ = true;
 
  private:
-  bool mma_ = true;
   bool split_tf32_ = true;
+};
+
+#if defined(RINGSIDE_EMULATED)
+
+// Runs kernels at once, or, while it records, keeps them for Graph::replay.
+class Queue : public Precision {
+ public:
+  bool has_mma() const { return mma_; }
+  int processors() const { return 4; }  // a small device, so that work is split in few parts
+  std::vector<std::function<void()>>* recording = nullptr;
 };
 
 // The arguments must have the parameters' types after conversion.
@@ -68,7 +75,7 @@ using StreamHandle = hipStream_t;
 using StreamHandle = cudaStream_t;
 #endif
 
-class Queue {
+class Queue : public Precision {
  public:
   Queue(StreamHandle stream, int capability, int processors)
       : stream_(stream), capability_(capability), processors_(processors) {}
@@ -76,18 +83,11 @@ class Queue {
   StreamHandle stream() const { return stream_; }
   bool has_mma() const { return mma_ && capability_ >= 80; }
   int processors() const { return processors_; }
-  void set_mma(bool mma) { mma_ = mma; }
-  // Whether floats meet on tensor cores as high and low parts, in three products, and so keep
-  // nearly all of their precision; else they are rounded to TF32.
-  bool split_tf32() const { return split_tf32_; }
-  void set_split_tf32(bool split) { split_tf32_ = split; }
 
  private:
   StreamHandle stream_;
   int capability_;  // 10 major + minor
   int processors_;
-  bool mma_ = true;
-  bool split_tf32_ = true;
 };
 
 // Throws DeviceError if the kernel can't be launched. What it does wrong while it runs is heard at

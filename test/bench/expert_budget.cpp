@@ -44,6 +44,9 @@ class CountingBackend : public HostBackend {
   std::string_view name() const override { return backend_.name(); }
   int threads() const override { return backend_.threads(); }
   void reserve(const Limits& limits) override { backend_.reserve(limits); }
+  size_t reserved_bytes(const Limits& limits) const override {
+    return backend_.reserved_bytes(limits);
+  }
   using HostBackend::matmul;
   void matmul(float* y, const Matrix& w, const float* x, int n, int y_stride) override {
     backend_.matmul(y, w, x, n, y_stride);

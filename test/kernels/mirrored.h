@@ -19,10 +19,8 @@ class Mirrored final : public HostBackend {
 
   std::string_view name() const override { return name_; }
   int threads() const override { return 1; }
-  void reserve(const Limits& limits) override {
-    limits_ = limits;
-    device_->reserve(limits);
-  }
+  void reserve(const Limits& limits) override { device_->reserve(limits); }
+  size_t reserved_bytes(const Limits&) const override { return 0; }
 
   using HostBackend::matmul;
   void matmul(float* y, const Matrix& w, const float* x, int n, int y_stride) override {
@@ -198,7 +196,6 @@ class Mirrored final : public HostBackend {
     std::vector<FeedForward> placed;
     for (const FeedForward& expert : all.all) placed.push_back(place_all(expert));
     const ExpertSet there = device_->place(placed);
-    device_->reserve(limits_);  // which looks at the experts there are
     const int64_t dim = placed[0].down.rows, places = int64_t(n) * top_k;
     Array in(*this, x, n * dim), out(*this, y, n * dim);
     Array e(*this, experts, places);
@@ -263,7 +260,6 @@ class Mirrored final : public HostBackend {
 
   std::unique_ptr<Backend> device_;
   std::string name_;
-  Limits limits_;
 };
 
 }  // namespace ringside

@@ -11,18 +11,14 @@
 #include "error.h"
 #include "gpu_library.h"
 #include "loaded_model.h"
+#include "requests.h"
 #include "tiny_model.h"
 
 using namespace ringside;
 
 namespace {
 
-const std::atomic<bool> kGoOn = false;
-const TextSink kIgnore = [](std::string_view) {};
 constexpr size_t kReserve = size_t(256) << 20;  // what a placement leaves free
-
-const std::string kText =
-    "def check(value):\n    return value + 12\nitems = [value for value in range(10)]\n";
 
 Engine load(std::optional<int> gpu, size_t gpu_memory_bytes = 0, int context = 0) {
   name_gpu_library();
@@ -33,13 +29,6 @@ Engine load(std::optional<int> gpu, size_t gpu_memory_bytes = 0, int context = 0
   options.gpu_memory_bytes = gpu_memory_bytes;
   options.model.context_tokens = context;
   return Engine(fixtures() / "tiny", options, [](float) {});
-}
-
-GenerateRequest request(Engine& engine, const std::string& text, int max_tokens) {
-  GenerateRequest request;
-  engine.tokenizer().encode(text, request.tokens);
-  request.max_tokens = max_tokens;
-  return request;
 }
 
 int layers_on_gpu(const Engine& engine) {
@@ -161,6 +150,22 @@ TEST_CASE("layers that do not fit the GPU run on the CPU, and the placement says
   }
   CHECK(mixed);
   CHECK(before == 0);
+}
+
+TEST_CASE("a placement says what it takes") {
+  if (!gpu_is_emulated()) return;
+  const TestedBackends backends("cuda");
+  const size_t before = backends.device->free_bytes();
+  const TemporaryFolder folder;
+  write_tiny_model(folder.path(), tiny_config(R"("ring_window": 0, "hidden_size": 256)"), "mixed");
+  const LoadedModel loaded(folder.path(), backends.both(), {.context_tokens = 1024});
+  const Sequence sequence = loaded.sequence();
+  const size_t taken = before - backends.device->free_bytes();
+  const size_t said = loaded.model.placement().device_bytes;
+  CAPTURE(said);
+  CAPTURE(taken);
+  CHECK(taken >= said / 20 * 19);
+  CHECK(taken <= said + (size_t(36) << 20));  // pieces of weights and of scratch that are not full
 }
 
 TEST_CASE("what others have taken of the GPU's memory is left to them") {

@@ -31,6 +31,8 @@ Config ring_mini() {
       "config.json");
 }
 
+const auto kHost = make_backend("auto", 1);
+
 constexpr WeightBytes kRingMini = {800 * kMb, 8600 * kMb, 453 * kMb};
 
 size_t total(const MemoryPlan& plan) {
@@ -40,7 +42,7 @@ size_t total(const MemoryPlan& plan) {
 }  // namespace
 
 TEST_CASE("without a limit a plan is what was asked for") {
-  const MemoryPlan plan = plan_memory(ring_mini(), kRingMini, 0, 8192, 256);
+  const MemoryPlan plan = plan_memory(ring_mini(), kRingMini, 0, 8192, 256, kHost.get());
   CHECK(plan.context_tokens == 8192);
   CHECK(plan.max_batch == 256);
   CHECK(plan.expert_cache == 0);
@@ -48,7 +50,7 @@ TEST_CASE("without a limit a plan is what was asked for") {
 }
 
 TEST_CASE("within a limit experts are paged before the context gets shorter") {
-  const MemoryPlan plan = plan_memory(ring_mini(), kRingMini, 4000 * kMb, 4096, 256);
+  const MemoryPlan plan = plan_memory(ring_mini(), kRingMini, 4000 * kMb, 4096, 256, kHost.get());
   CHECK(plan.context_tokens == 4096);
   CHECK(plan.expert_cache >= kRingMini.layer_routed);
   CHECK(total(plan) <= 4000 * kMb);
@@ -56,7 +58,7 @@ TEST_CASE("within a limit experts are paged before the context gets shorter") {
 }
 
 TEST_CASE("a tighter limit shortens the context, and the plan says so") {
-  const MemoryPlan plan = plan_memory(ring_mini(), kRingMini, 2200 * kMb, 65536, 256);
+  const MemoryPlan plan = plan_memory(ring_mini(), kRingMini, 2200 * kMb, 65536, 256, kHost.get());
   CHECK(plan.context_tokens < 65536);
   CHECK(plan.context_tokens >= 512);
   CHECK(total(plan) <= 2200 * kMb);
@@ -69,7 +71,7 @@ TEST_CASE("more memory never gives less") {
   for (size_t mb = 500; mb <= 14000; mb += 250) {
     MemoryPlan plan;
     try {
-      plan = plan_memory(ring_mini(), kRingMini, mb * kMb, 32768, 256);
+      plan = plan_memory(ring_mini(), kRingMini, mb * kMb, 32768, 256, kHost.get());
     } catch (const EngineError& error) {
       CHECK(error.code() == ErrorCode::out_of_memory);
       CHECK_FALSE(any);
@@ -86,7 +88,7 @@ TEST_CASE("more memory never gives less") {
 
 TEST_CASE("too little for anything says what would do") {
   try {
-    plan_memory(ring_mini(), kRingMini, 100 * kMb, 4096, 256);
+    plan_memory(ring_mini(), kRingMini, 100 * kMb, 4096, 256, kHost.get());
     FAIL("the plan was made");
   } catch (const EngineError& error) {
     CHECK(error.code() == ErrorCode::out_of_memory);

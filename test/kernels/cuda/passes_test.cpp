@@ -108,6 +108,26 @@ TEST_CASE("rounded forms are those of what the memory holds now") {
   CHECK(nmse(a.back(), gate) < 1e-12);
 }
 
+TEST_CASE("forms that are in use are not written over") {
+  const auto reference = ready("reference", 1);
+  const Weights gate(Type::q8_0, 64, 64, 1), up(Type::q8_0, 64, 64, 2), down(Type::q8_0, 64, 64, 3);
+  const FeedForward ffn{gate.matrix, up.matrix, down.matrix};
+  const Floats x = noise(2 * 64, 4), other = noise(2 * 64, 5), weight = noise(64, 6);
+  Floats normed(2 * 64), expected(2 * 64), hidden(2 * 64), more(2 * 64);
+  reference->rmsnorm(normed.data(), x.data(), weight.data(), 2, 64, 1e-6f);
+  reference->feed_forward(expected.data(), ffn, normed.data(), 2, hidden.data(), more.data());
+
+  cuda::Cuda device(0);
+  device.reserve(limits());
+  const FeedForward placed{device.place(ffn.gate), device.place(ffn.up), device.place(ffn.down)};
+  There a(device, x), b(device, other), w(device, weight), out(device, Floats(2 * 64, NAN));
+  There a_norm(device, x), b_norm(device, x), g(device, x), u(device, x);
+  device.rmsnorm(a_norm.data, a.data, w.data, 2, 64, 1e-6f);
+  device.rmsnorm(b_norm.data, b.data, w.data, 2, 64, 1e-6f);  // the later one is not the input
+  device.feed_forward(out.data, placed, a_norm.data, 2, g.data, u.data);
+  CHECK(nmse(out.back(), expected) < 1e-8);  // a rounding step of hidden may flip
+}
+
 TEST_CASE("snapshots are taken where they are due, and give the ring back") {
   constexpr int kSlots = 12, kRows = 4, kEvery = 5, kWidth = 6;
   const KvCache shape{nullptr, nullptr, kSlots, 2, 3, 4, 2, 3};
@@ -147,6 +167,26 @@ TEST_CASE("snapshots are taken where they are due, and give the ring back") {
   }
   CHECK(states.back() == host_states);
 }
+
+#if defined(RINGSIDE_EMULATED)  // elsewhere others take and give memory too
+TEST_CASE("what is reserved is what was said") {
+  Limits l;
+  l.max_batch = 512;
+  l.max_cols = l.max_rows = 4096;
+  l.max_experts = 64;
+  l.max_top_k = 8;
+  l.max_hidden = 512;
+  l.max_context = 4096;
+  l.max_heads = 16;
+  l.max_head_dim = 128;
+  cuda::Cuda device(0);
+  const size_t before = device.free_bytes(), said = device.reserved_bytes(l);
+  device.reserve(l);
+  const size_t taken = before - device.free_bytes();
+  CHECK(taken >= said);
+  CHECK(taken <= said / 20 * 21 + (size_t(4) << 20));  // pieces are padded, and share 4 MB
+}
+#endif
 
 TEST_CASE("memory that is full is told as such, and given back") {
   cuda::Cuda device(0);
