@@ -139,25 +139,25 @@ LoadOptions load_options_of(const Napi::Value& value) {
 
 // ---- from plain structs to JavaScript ----
 
-Napi::Object to_object(Napi::Env env, const Generated& result) {
-  Napi::Object object = Napi::Object::New(env);
-  object["text"] = Napi::String::New(env, result.text);
-  object["stop"] = name_of(result.stop);
-  object["generatedTokens"] = result.generated_tokens;
-  object["reusedTokens"] = result.reused_tokens;
-  object["readTokens"] = result.read_tokens;
-  object["truncateMs"] = result.truncate_ms;
-  object["readMs"] = result.read_ms;
-  object["decodeMs"] = result.decode_ms;
-  object["meanLogProbability"] = result.mean_log_probability;
-  return object;
-}
-
 template <typename Array, typename Value>
 Array to_array(Napi::Env env, const std::vector<Value>& values) {
   Array array = Array::New(env, values.size());
   std::copy(values.begin(), values.end(), array.Data());
   return array;
+}
+
+Napi::Object to_object(Napi::Env env, const Generated& result) {
+  Napi::Object object = Napi::Object::New(env);
+  object["text"] = Napi::String::New(env, result.text);
+  object["stop"] = name_of(result.stop);
+  object["tokens"] = to_array<Napi::Uint32Array>(env, result.tokens);
+  object["logProbabilities"] = to_array<Napi::Float32Array>(env, result.log_probabilities);
+  object["reusedTokens"] = result.reused_tokens;
+  object["readTokens"] = result.read_tokens;
+  object["truncateMs"] = result.truncate_ms;
+  object["readMs"] = result.read_ms;
+  object["decodeMs"] = result.decode_ms;
+  return object;
 }
 
 Napi::Value to_token(Napi::Env env, const std::optional<Token>& token) {

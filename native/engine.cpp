@@ -234,7 +234,7 @@ Generated Engine::generate_on(const GenerateRequest& request, const std::atomic<
   result.read_tokens = int(sequence_->size() - reused);
   const auto on_first = [&] { result.read_ms = watch.lap(); };  // a GPU has only then read all
   if (all_read) decode(request, last_index, cancelled, on_text, on_first, result);
-  (result.generated_tokens > 0 ? result.decode_ms : result.read_ms) = watch.lap();
+  (!result.tokens.empty() ? result.decode_ms : result.read_ms) = watch.lap();
   return result;
 }
 
@@ -244,7 +244,6 @@ void Engine::decode(const GenerateRequest& request, size_t last_index,
   Decoder decoder(*model_, *sequence_, request.sampling, tokenizer_.size(), last_index);
   TextDecoder text(tokenizer_);  // holds back incomplete UTF-8
   LineCutter line;
-  double log_probability = 0;
   const auto emit = [&](std::string_view grown) {
     if (request.single_line) grown = line.cut(grown);
     if (grown.empty()) return;
@@ -253,17 +252,19 @@ void Engine::decode(const GenerateRequest& request, size_t last_index,
   };
 
   result.stop = StopReason::max_tokens;
-  while (result.generated_tokens < request.max_tokens) {
+  const size_t most = size_t(std::max(0, request.max_tokens));
+  while (result.tokens.size() < most) {
     if (cancelled) {
       result.stop = StopReason::cancelled;
       break;
     }
     const bool has_room = sequence_->size() < sequence_->capacity();
-    const bool goes_on = has_room && result.generated_tokens + 1 < request.max_tokens;
-    const auto [token, token_log_probability, finite] = decoder.next(goes_on);
+    const bool goes_on = has_room && result.tokens.size() + 1 < most;
+    const auto [token, log_probability, finite] = decoder.next(goes_on);
     if (!finite) throw_no_numbers();
-    if (result.generated_tokens++ == 0) on_first();
-    log_probability += token_log_probability;
+    if (result.tokens.empty()) on_first();
+    result.tokens.push_back(token);
+    result.log_probabilities.push_back(log_probability);
     const auto& ends = request.ends;
     const bool special = tokenizer_.is_special(token);
     if (ends.empty() ? special : std::binary_search(ends.begin(), ends.end(), token)) {
@@ -275,14 +276,11 @@ void Engine::decode(const GenerateRequest& request, size_t last_index,
       result.stop = StopReason::line;
       break;
     }
-    if (result.generated_tokens == request.max_tokens) break;
+    if (result.tokens.size() == most) break;
     if (decoder.full()) {
       result.stop = StopReason::context_full;
       break;
     }
-  }
-  if (result.generated_tokens > 0) {
-    result.mean_log_probability = log_probability / result.generated_tokens;
   }
 }
 

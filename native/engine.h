@@ -43,13 +43,13 @@ const char* name_of(StopReason reason);  // as JavaScript sees it
 struct Generated {
   std::string text;  // whole characters only
   StopReason stop = StopReason::cancelled;
-  int generated_tokens = 0;
   int reused_tokens = 0;
   int read_tokens = 0;
   double truncate_ms = 0;
   double read_ms = 0;
   double decode_ms = 0;
-  double mean_log_probability = 0;
+  std::vector<Token> tokens;             // generated ones, with the one that ended it
+  std::vector<float> log_probabilities;  // natural, one for each of `tokens`
 };
 
 using TextSink = std::function<void(std::string_view)>;

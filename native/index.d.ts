@@ -131,7 +131,10 @@ export interface Generated {
   readonly text: string;
   /** Why it ended. */
   readonly stop: "end" | "maxTokens" | "line" | "cancelled" | "contextFull";
-  readonly generatedTokens: number;
+  /** Generated ones, with the one that ended the text. */
+  readonly tokens: Uint32Array;
+  /** Natural log probability of each of `tokens` under the model. */
+  readonly logProbabilities: Float32Array;
   /** Prompt tokens that the sequence held already. */
   readonly reusedTokens: number;
   /** Prompt tokens that were read in this call. */
@@ -140,8 +143,6 @@ export interface Generated {
   readonly truncateMs: number;
   readonly readMs: number;
   readonly decodeMs: number;
-  /** Mean natural log probability of the generated tokens under the model. */
-  readonly meanLogProbability: number;
 }
 
 /** A generation under way. */

@@ -2,9 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import { CompletionCache } from "./cache";
-import { chatPrompt } from "./chat";
 import { type Completion, complete } from "./completion";
-import { Context } from "./context";
+import { Context } from "./context/context";
 import { Debounce } from "./debounce";
 import { Devices } from "./devices";
 import { ModelEngine, type Placement } from "./engine";
@@ -207,27 +206,16 @@ const LONGEST_ANSWER = 1024; // tokens
 
 async function chat(text: string, options: Options): Promise<void> {
   const { engine } = await loaded(options);
-  const { info } = engine;
   const { json } = options;
   const messages = [{ role: "user", content: text }] as const;
-  const tokens = await chatPrompt(info, messages, (part, atStart) => engine.encode(part, atStart));
-  const maxTokens = Math.min(LONGEST_ANSWER, info.contextTokens - tokens.length);
-  if (maxTokens < 1) {
-    const sizes = `${tokens.length} tokens, and the context holds ${info.contextTokens}`;
-    throw new RingsideError("BAD_REQUEST", `The text is ${sizes}. Shorten it, or set --context.`);
-  }
   let shown = 0; // characters
-  const generated = await engine.generate(
-    { tokens, featuresFrom: tokens.length },
+  const generated = await engine.chat(
+    messages,
     {
-      maxTokens,
-      features: [],
-      singleLine: false,
-      ends: info.prompting.ends,
-      until: (whole) => {
+      maxTokens: LONGEST_ANSWER,
+      onText: (whole) => {
         if (!json) process.stdout.write(whole.slice(shown));
         shown = whole.length;
-        return null;
       },
     },
     new AbortController().signal,

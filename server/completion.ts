@@ -2,10 +2,11 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { CompletionCache } from "./cache";
-import { type Context, type OpenDocument, shortPath } from "./context";
+import type { Context } from "./context/context";
 import type { Debounce } from "./debounce";
-import type { ModelEngine } from "./engine";
+import { type OpenDocument, shortPath } from "./document";
 import { finish, silentBecause, wantsSingleLine, wholePart } from "./finish";
+import type { Generator } from "./generator";
 import { buildPrompt, type Cursor } from "./prompt";
 import type { Settings } from "./protocol";
 import { cursorSyntax, isWholeStatement } from "./syntax";
@@ -14,7 +15,7 @@ import type { Tuning } from "./tuning";
 
 export interface Services {
   readonly settings: Settings;
-  readonly engine: ModelEngine;
+  readonly engine: Generator;
   readonly cache: CompletionCache;
   readonly context: Context;
   readonly trees: SyntaxTrees;
@@ -65,7 +66,7 @@ export async function complete(
   if (!invoked) await delay(debounce.waitMs(settings.debounceMs), undefined, { signal });
   const start = performance.now();
   const snippets = context.gather(document, offset, others);
-  const { maxTokens, ...budget } = limits(settings, tuning, engine.info.contextTokens);
+  const { maxTokens, ...budget } = limits(settings, tuning, engine.contextTokens);
   const prompt = buildPrompt(cursor, snippets, budget, engine.vocabulary);
   const { text: all, languageId } = document;
   const { features } = cursorSyntax(

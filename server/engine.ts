@@ -2,7 +2,10 @@
 // AbortSignal.
 
 import type * as Native from "../native";
+import { canChat, chatPrompt, type Message } from "./chat";
+import { RingsideError } from "./errors";
 import { fimOf } from "./fim";
+import type { ChatOptions, Generated, GenerateOptions, Generator } from "./generator";
 import type { Prompt, Vocabulary } from "./prompt";
 import { syntaxFeatureNames } from "./syntax";
 
@@ -12,16 +15,6 @@ export type { Device, DeviceReport, LoadOptions, ModelInfo, Placement } from "..
 export function reportWithoutGpuPart(): Native.DeviceReport | null {
   const native: typeof Native = require("../native/index.js");
   return native.gpuLibrary() === null ? native.probeDevices() : null;
-}
-
-export interface GenerateOptions {
-  readonly maxTokens: number;
-  readonly features: readonly number[];
-  readonly singleLine: boolean;
-  /** Heard with the whole text each time it has grown; what it returns ends the generation. */
-  readonly until: (text: string) => string | null;
-  /** The tokens that end the text; not given: every special token. */
-  readonly ends?: Uint32Array;
 }
 
 const CACHED_LINES = 8192; // a 20,000-line file's window holds about 250
@@ -42,7 +35,7 @@ class Kept<Value> {
   }
 }
 
-export class ModelEngine {
+export class ModelEngine implements Generator {
   private readonly counts = new Kept<number>(CACHED_LINES);
   private readonly texts = new Kept<Uint32Array>(CACHED_TEXTS);
   readonly vocabulary: Vocabulary;
@@ -77,6 +70,18 @@ export class ModelEngine {
     return this.engine.info;
   }
 
+  get name(): string {
+    return this.info.name;
+  }
+
+  get contextTokens(): number {
+    return this.info.contextTokens;
+  }
+
+  get canChat(): boolean {
+    return canChat(this.info);
+  }
+
   /** Token ids of `text`, none of them special. */
   encode(text: string, atStart: boolean): Uint32Array {
     const { normalization } = this.engine.info;
@@ -89,19 +94,44 @@ export class ModelEngine {
   /** Rejects with AbortError once `signal` fires; the engine hears of it within a token. */
   async generate(
     { tokens, featuresFrom }: Prompt,
-    { maxTokens, features, singleLine, until, ends }: GenerateOptions,
+    { until, features, ...options }: GenerateOptions,
     signal: AbortSignal,
-  ): Promise<Native.Generated> {
+  ): Promise<Generated> {
+    const taken = Uint32Array.from(this.takesFeatures ? features : []);
+    return this.run({ tokens, featuresFrom, features: taken, ...options }, until, signal);
+  }
+
+  async chat(
+    messages: readonly Message[],
+    { onText, ...options }: ChatOptions,
+    signal: AbortSignal,
+  ): Promise<Generated> {
+    const tokens = await chatPrompt(this.info, messages, (text, atStart) =>
+      this.encode(text, atStart),
+    );
+    const room = this.contextTokens - tokens.length;
+    if (room < 1) {
+      const sizes = `${tokens.length} tokens, and the context holds ${this.contextTokens}`;
+      const text = `The instruction with its code takes ${sizes}. Choose less code, or a longer context.`;
+      throw new RingsideError("BAD_REQUEST", text);
+    }
+    const maxTokens = Math.min(options.maxTokens, room);
+    const { ends } = this.info.prompting;
+    const heard = (text: string) => {
+      onText(text);
+      return null;
+    };
+    const request = { tokens, ...options, maxTokens, ...(ends.length > 0 ? { ends } : {}) };
+    return this.run(request, heard, signal);
+  }
+
+  private async run(
+    request: Native.GenerateRequest,
+    until: (text: string) => string | null,
+    signal: AbortSignal,
+  ): Promise<Generated> {
     signal.throwIfAborted();
     let kept: string | null = null;
-    const request = {
-      tokens,
-      featuresFrom,
-      features: Uint32Array.from(this.takesFeatures ? features : []),
-      maxTokens,
-      singleLine,
-      ...(ends === undefined ? {} : { ends }),
-    };
     let whole = "";
     const generation = this.engine.generate(request, (grown) => {
       if (kept !== null) return;
@@ -112,9 +142,18 @@ export class ModelEngine {
     const cancel = () => generation.cancel();
     signal.addEventListener("abort", cancel, { once: true });
     try {
-      const generated = await generation.done;
+      const { tokens, logProbabilities, ...generated } = await generation.done;
       signal.throwIfAborted();
-      return kept === null ? generated : { ...generated, text: kept };
+      return {
+        ...generated,
+        text: kept ?? generated.text,
+        tokens: Array.from(tokens, (token, i) => ({
+          text: this.engine.decode(Uint32Array.of(token)),
+          logProbability: logProbabilities[i]!,
+        })),
+        generatedTokens: tokens.length,
+        promptTokens: request.tokens.length,
+      };
     } finally {
       signal.removeEventListener("abort", cancel);
     }

@@ -13,7 +13,7 @@ import {
 } from "vscode-languageserver/node";
 import { TextDocument } from "vscode-languageserver-textdocument";
 import { complete } from "./completion";
-import type { OpenDocument } from "./context";
+import type { OpenDocument } from "./document";
 import { coded, isAbort } from "./errors";
 import { downloadable } from "./models/list";
 import { pullModel } from "./models/requests";

@@ -4,7 +4,7 @@ import os from "node:os";
 import { basename } from "node:path";
 import { CompletionCache } from "./cache";
 import { type Completion, contextFor } from "./completion";
-import { Context } from "./context";
+import { Context } from "./context/context";
 import { Debounce } from "./debounce";
 import { Devices } from "./devices";
 import { ModelEngine } from "./engine";

@@ -6,7 +6,12 @@ import type { Settings } from "./protocol";
 const properties = manifest.contributes.configuration.properties as Readonly<
   Record<
     string,
-    { readonly default: unknown; readonly minimum?: number; readonly maximum?: number }
+    {
+      readonly default: unknown;
+      readonly minimum?: number;
+      readonly maximum?: number;
+      readonly enum?: readonly string[];
+    }
   >
 >;
 
@@ -34,15 +39,26 @@ function isTextOrNull(value: unknown): boolean {
   return value === null || (typeof value === "string" && value !== "");
 }
 
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
+
+function isAddressOrNull(value: unknown): boolean {
+  return value === null || (isTextOrNull(value) && /^https?:\/\/./i.test(String(value)));
+}
+
+/** Whether `value` is one of those that package.json lists for the setting. */
+function isOneOf(key: keyof Settings, value: unknown): boolean {
+  return typeof value === "string" && properties[`ringside.${key}`]!.enum!.includes(value);
+}
+
 const accepts: { readonly [Key in keyof Settings]: (value: unknown) => boolean } = {
   enabled: (value) => typeof value === "boolean",
-  disabledLanguages: (value) =>
-    Array.isArray(value) && value.every((item) => typeof item === "string"),
+  disabledLanguages: isTexts,
   model: isTextOrNull,
   modelsDirectory: isTextOrNull,
-  mirror: (value) =>
-    value === null || (isTextOrNull(value) && /^https?:\/\/./i.test(String(value))),
-  device: (value) => value === "auto" || value === "cpu" || value === "cuda",
+  mirror: isAddressOrNull,
+  device: (value) => isOneOf("device", value),
   threads: (value) => isCount("threads", value),
   contextTokens: (value) => isCount("contextTokens", value),
   maxTokens: (value) => isCount("maxTokens", value),
@@ -51,6 +67,12 @@ const accepts: { readonly [Key in keyof Settings]: (value: unknown) => boolean }
   expertCoverage: (value) => isInRange("expertCoverage", value),
   activeShare: (value) => isInRange("activeShare", value),
   debounceMs: (value) => value === null || isCount("debounceMs", value),
+  eagerness: (value) => isOneOf("eagerness", value),
+  silentIn: (value) =>
+    Array.isArray(value) && value.every((item) => item === "comment" || item === "string"),
+  excludedFiles: isTexts,
+  endpoint: isAddressOrNull,
+  endpointModel: isTextOrNull,
 };
 
 /** `value` as Settings; `onProblem` hears of each entry that is not as it should be. */

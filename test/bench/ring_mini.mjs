@@ -91,7 +91,7 @@ async function measure(path) {
     const first = await engine.generate({ tokens, maxTokens: 1, ends: never }).done;
     const between = bytesRead();
     const made = await engine.generate({ tokens, maxTokens, ends: never }).done;
-    const decoded = made.generatedTokens - 1; // the first comes from reading
+    const decoded = made.tokens.length - 1; // the first comes from reading
     runs.push({
       prompt,
       readPerSecond: (1000 * first.readTokens) / first.readMs,

@@ -51,6 +51,8 @@ suite("manifest", () => {
       "ringside.model",
       "ringside.modelsDirectory",
       "ringside.mirror",
+      "ringside.endpoint",
+      "ringside.endpointModel",
     ]);
   });
   test("starts with the first file, not with the window", () =>

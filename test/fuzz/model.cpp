@@ -149,7 +149,7 @@ void run(const std::filesystem::path& path, bool whole, const std::string& backe
     request.ends = {0};
     std::string heard;
     const auto text = engine.generate(request, false, [&](std::string_view t) { heard += t; });
-    if (heard != text.text || text.generated_tokens < 1) std::abort();
+    if (heard != text.text || text.tokens.empty()) std::abort();
     return;
   }
   const auto backend = make_backend(options.backend, options.threads);

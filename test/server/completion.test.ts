@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { CompletionCache } from "../../server/cache";
 import { complete, cursorAt, type Services } from "../../server/completion";
-import { Context } from "../../server/context";
+import { Context } from "../../server/context/context";
 import { Debounce } from "../../server/debounce";
 import type { ModelEngine } from "../../server/engine";
 import { defaultSettings } from "../../server/settings";
@@ -13,7 +13,7 @@ import { at, vocabulary } from "./support";
 function servicesThatWrite(text: string, settings = {}) {
   const prompts: number[] = [];
   const engine = {
-    info: { contextTokens: 500 },
+    contextTokens: 500,
     vocabulary,
     generate: async ({ tokens }: { tokens: Uint32Array }) => {
       prompts.push(tokens.length);

@@ -53,11 +53,20 @@ function start({ probe = usable, load, generate, layers = 6 }: Behaviour) {
         placement: { gpu, layers: 6, gpuLayers, explanation: `${gpuLayers} layers fit.` },
         memory: { explanation: "It fits." },
       },
+      name: "tiny",
+      contextTokens: 4096,
       vocabulary,
       encode: vocabulary.encode,
       generate: async () => {
         generate?.(options);
-        return { text: "value;", readTokens: 1, readMs: 1, generatedTokens: 1, decodeMs: 1 };
+        return {
+          text: "value;",
+          tokens: [],
+          readTokens: 1,
+          readMs: 1,
+          generatedTokens: 1,
+          decodeMs: 1,
+        };
       },
       reset: () => {},
       close: () => closed.push(options),

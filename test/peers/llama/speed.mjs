@@ -54,8 +54,8 @@ async function timeOurs(engine, prompt) {
   const request = { tokens: Uint32Array.from(prompt), maxTokens: DECODE };
   const never = Uint32Array.of(engine.info.vocabularySize - 1);
   const generated = await engine.generate({ ...request, ends: never }).done;
-  if (generated.generatedTokens !== DECODE) {
-    throw new Error(`Ringside ended after ${generated.generatedTokens} tokens`);
+  if (generated.tokens.length !== DECODE) {
+    throw new Error(`Ringside ended after ${generated.tokens.length} tokens`);
   }
   return { read: generated.readMs, decode: generated.decodeMs };
 }

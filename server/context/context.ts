@@ -1,14 +1,7 @@
 // What else the model should see beside the file: the open tabs, the most alike part of each.
 
-import type { Snippet } from "./prompt";
-
-/** An open document, as little of it as is needed here. */
-export interface OpenDocument {
-  readonly uri: string;
-  readonly languageId: string;
-  readonly version: number;
-  readonly text: string;
-}
+import { type OpenDocument, shortPath } from "../document";
+import type { Snippet } from "../prompt";
 
 const MAX_TABS = 3;
 const WINDOW = 24; // lines of a snippet
@@ -80,18 +73,4 @@ function bestWindow(
   if (best.score < MIN_ALIKE) return [];
   const text = `${lines.slice(best.start, best.start + WINDOW).join("\n")}\n`;
   return [{ score: best.score, snippet: { path: shortPath(tab.uri), text } }];
-}
-
-/** The last three parts of a path or URI: enough to tell what a file is about. */
-export function shortPath(uri: string): string {
-  return decoded(uri).split(/[/\\]/).filter(Boolean).slice(-3).join("/");
-}
-
-/** A path may hold any percent sign; what is no UTF-8 stays as it is. */
-function decoded(uri: string): string {
-  try {
-    return decodeURIComponent(uri.replace(/%(?![0-9A-Fa-f]{2})/g, "%25"));
-  } catch {
-    return uri;
-  }
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { Context, type OpenDocument, shortPath } from "../../server/context";
+import { Context } from "../../../server/context/context";
+import { type OpenDocument, shortPath } from "../../../server/document";
 
 const document = (uri: string, text: string, languageId = "typescript"): OpenDocument => ({
   uri,

@@ -1,0 +1,41 @@
+// Models, as the editor shows and downloads them.
+
+import type { ErrorCode } from "./status";
+
+/** A model that the user can ask to be downloaded. */
+export interface DownloadableModel {
+  /** What "ringside.model" can be set to once it is here. */
+  readonly id: string;
+  readonly title: string;
+  readonly detail: string;
+  readonly downloaded: boolean;
+}
+
+/** Request to the server, without parameters; its result is DownloadableModel[]. */
+export const modelsMethod = "ringside/models";
+
+export interface PullParams {
+  readonly id: string;
+  /** VS Code's `http` settings: the proxy. */
+  readonly http: unknown;
+}
+
+/**
+ * Request to the server: downloads the model that the user chose by name. Its result is what came of
+ * it, never a rejection; cancelled, it keeps what came, and the next one goes on from there.
+ */
+export const pullMethod = "ringside/pull";
+
+export type PullResult =
+  | { readonly kind: "here" }
+  | { readonly kind: "cancelled" }
+  | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
+
+/** Notification from the server while a pull is under way. */
+export interface PullProgress {
+  readonly id: string;
+  /** Of the whole; null: not known. */
+  readonly share: number | null;
+  readonly message: string;
+}
+export const pullProgressMethod = "ringside/pullProgress";
