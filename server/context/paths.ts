@@ -13,8 +13,8 @@ export function pathOf(uri: string): string {
   const whole = path === undefined ? uri : decoded(path);
   const share = authority !== undefined && /^file:/i.test(uri) ? `${authority}/` : "";
   return `${share}${whole}`
-    .replace(/\\/g, "/")
-    .replace(/^\/*/, "")
+    .replace(/[\\/]+/g, "/")
+    .replace(/^\//, "")
     .replace(/^([a-z]):(?=\/|$)/i, (_, drive: string) => drive.toLowerCase());
 }
 
