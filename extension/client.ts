@@ -10,7 +10,8 @@ import {
   RevealOutputChannelOn,
   TransportKind,
 } from "vscode-languageclient/node";
-import { type Status, statusMethod } from "../server/protocol";
+import { type InitializationOptions, type Status, statusMethod } from "../server/protocol";
+import { answerDefinitions } from "./definitions";
 
 const RESTARTS = 5; // within WINDOW_MS; a server that dies more often is broken, not unlucky
 const WINDOW_MS = 180_000;
@@ -31,6 +32,7 @@ export function createClient(
     { module, transport: TransportKind.ipc },
     {
       documentSelector: [{ scheme: "file" }, { scheme: "untitled" }, { scheme: "vscode-remote" }],
+      initializationOptions: { definitions: true } satisfies InitializationOptions,
       outputChannel: log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       synchronize: { configurationSection: "ringside" },
@@ -68,5 +70,6 @@ export function createClient(
     },
   );
   client.onNotification(statusMethod, onStatus);
+  answerDefinitions(client);
   return client;
 }

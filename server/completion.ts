@@ -7,7 +7,7 @@ import type { Debounce } from "./debounce";
 import { type OpenDocument, shortPath } from "./document";
 import { finish, silentBecause, wantsSingleLine, wholePart } from "./finish";
 import type { Generator } from "./generator";
-import { buildPrompt, type Cursor } from "./prompt";
+import { buildPrompt, type Cursor, snippetTokensOf } from "./prompt";
 import type { Settings } from "./protocol";
 import { cursorSyntax, isWholeStatement } from "./syntax";
 import type { SyntaxTrees } from "./trees";
@@ -58,6 +58,7 @@ export async function complete(
   signal: AbortSignal,
 ): Promise<Completion> {
   if (!settings.enabled || settings.disabledLanguages.includes(document.languageId)) return silent;
+  if (context.excludedBecause(document.uri) !== null) return silent;
   const cursor = cursorAt(document, offset);
   if (silentBecause(cursor) !== null) return silent;
   const cached = cache.find(cursor);
@@ -65,8 +66,11 @@ export async function complete(
 
   if (!invoked) await delay(debounce.waitMs(settings.debounceMs), undefined, { signal });
   const start = performance.now();
-  const snippets = context.gather(document, offset, others);
   const { maxTokens, ...budget } = limits(settings, tuning, engine.contextTokens);
+  const snippets = context.gather({
+    ...{ document, offset, others, count: engine.vocabulary.count },
+    ...{ promptTokens: budget.tokens, budgetTokens: snippetTokensOf(budget) },
+  });
   const prompt = buildPrompt(cursor, snippets, budget, engine.vocabulary);
   const { text: all, languageId } = document;
   const { features } = cursorSyntax(

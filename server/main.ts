@@ -4,6 +4,7 @@ import { join } from "node:path";
 import {
   type ClientCapabilities,
   createConnection,
+  DidChangeWatchedFilesNotification,
   type InlineCompletionItem,
   type InlineCompletionParams,
   InlineCompletionTriggerKind,
@@ -13,12 +14,17 @@ import {
 } from "vscode-languageserver/node";
 import { TextDocument } from "vscode-languageserver-textdocument";
 import { complete } from "./completion";
+import { fileOf } from "./context/paths";
+import { watchedFiles } from "./context/source";
 import type { OpenDocument } from "./document";
 import { coded, isAbort } from "./errors";
 import { downloadable } from "./models/list";
 import { pullModel } from "./models/requests";
 import { modelsDirectoryIn } from "./models/source";
 import {
+  type DefinitionNear,
+  type DefinitionsParams,
+  definitionsMethod,
   type InitializationOptions,
   modelsMethod,
   type PullParams,
@@ -40,6 +46,7 @@ const session = new Session(bundledModel, {
 
 let capabilities: ClientCapabilities = {};
 let settings: Settings = defaultSettings;
+let folders: string[] = []; // of the workspace, on this machine
 let recent: string[] = []; // URIs of open documents, the last edited or asked about first
 let current: AbortController | null = null; // of the completion under way
 
@@ -47,8 +54,12 @@ connection.onInitialize((params) => {
   capabilities = params.capabilities;
   const options = params.initializationOptions as InitializationOptions | undefined;
   useSettings(options?.settings);
+  const roots = params.workspaceFolders ?? [{ uri: params.rootUri ?? "" }];
+  folders = roots.flatMap(({ uri }) => fileOf(uri) ?? []);
+  if (options?.definitions === true) session.context.useDefinitions({ definitionsNear });
   return {
     capabilities: {
+      workspace: { workspaceFolders: { supported: true, changeNotifications: true } },
       textDocumentSync: TextDocumentSyncKind.Incremental,
       inlineCompletionProvider: true,
     },
@@ -58,7 +69,24 @@ connection.onInitialize((params) => {
 
 connection.onInitialized(() => {
   void pullSettings().then(() => session.load(settings));
+  session.context.useFolders(folders);
+  if (capabilities.workspace?.workspaceFolders === true) {
+    connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
+      const gone = removed.map(({ uri }) => fileOf(uri));
+      const come = added.flatMap(({ uri }) => fileOf(uri) ?? []);
+      folders = [...folders.filter((folder) => !gone.includes(folder)), ...come];
+      session.context.useFolders(folders);
+    });
+  }
+  if (capabilities.workspace?.didChangeWatchedFiles?.dynamicRegistration === true) {
+    const watchers = watchedFiles.map((globPattern) => ({ globPattern }));
+    void connection.client.register(DidChangeWatchedFilesNotification.type, { watchers });
+  }
 });
+
+connection.onDidChangeWatchedFiles(({ changes }) =>
+  session.context.filesChanged(changes.flatMap(({ uri }) => fileOf(uri) ?? [])),
+);
 
 connection.onDidChangeConfiguration(async (change) => {
   const pushed = (change.settings as { ringside?: unknown } | null)?.ringside;
@@ -78,12 +106,17 @@ async function pullSettings(): Promise<void> {
 
 function useSettings(value: unknown): void {
   settings = readSettings(value, (problem) => connection.console.warn(problem));
+  session.context.useRules(settings.excludedFiles);
 }
 
-documents.onDidChangeContent(({ document }) => seen(document.uri));
+documents.onDidChangeContent(({ document }) => {
+  seen(document.uri);
+  session.context.changed(asOpen(document));
+});
 documents.onDidClose(({ document }) => {
   recent = recent.filter((uri) => uri !== document.uri);
   session.trees.forget(document.uri);
+  session.context.closed(document.uri);
 });
 
 function seen(uri: string): void {
@@ -97,6 +130,7 @@ connection.languages.inlineCompletion.on(async (params, token) => {
   current = controller;
   const listener = token.onCancellationRequested(() => controller.abort());
   const { engine } = session;
+  const resume = session.context.pause();
   try {
     return await inlineCompletion(params, controller.signal);
   } catch (error) {
@@ -104,6 +138,7 @@ connection.languages.inlineCompletion.on(async (params, token) => {
     if (!isAbort(error)) session.completionFailed(error, engine);
     return [];
   } finally {
+    resume();
     listener.dispose();
     if (current === controller) current = null;
   }
@@ -139,6 +174,12 @@ function asOpen(document: TextDocument): OpenDocument {
   };
 }
 
+function definitionsNear({ uri }: OpenDocument, offset: number): Promise<DefinitionNear[]> {
+  const { line, character } = documents.get(uri)?.positionAt(offset) ?? { line: 0, character: 0 };
+  const params: DefinitionsParams = { uri, line, character };
+  return connection.sendRequest<DefinitionNear[]>(definitionsMethod, params);
+}
+
 connection.onRequest(modelsMethod, () => downloadable(modelsDirectoryIn(settings.modelsDirectory)));
 
 connection.onRequest(pullMethod, async (params: PullParams, token) => {
@@ -162,6 +203,7 @@ connection.onRequest(pullMethod, async (params: PullParams, token) => {
 connection.onShutdown(() => {
   current?.abort();
   session.close();
+  session.context.close();
 });
 
 documents.listen(connection);

@@ -13,8 +13,12 @@ export interface Cursor {
   readonly languageId: string;
 }
 
+/** Why a snippet is shown: where it was found. */
+export type SnippetSource = "tab" | "edit" | "visited" | "import" | "definition" | "symbol";
+
 /** A piece of another file. */
 export interface Snippet {
+  readonly source: SnippetSource;
   readonly path: string;
   readonly text: string;
 }
@@ -40,12 +44,41 @@ export interface Prompt {
   readonly featuresFrom: number;
 }
 
+export interface BuiltPrompt extends Prompt {
+  /** What its tokens are, in their order; specials that belong to no part are left out. */
+  readonly parts: readonly PromptPart[];
+}
+
+/** A part of a prompt: tokens `start` to `end`, without the latter. */
+export interface PromptPart {
+  readonly kind: "snippet" | "path" | "suffix" | "prefix";
+  /** Of a snippet, where it was found. */
+  readonly source: SnippetSource | null;
+  /** Of a snippet, its file's; else the path of the file that is completed. */
+  readonly path: string;
+  readonly start: number;
+  readonly end: number;
+}
+
 const SNIPPET_SHARE = 0.25; // of the budget, for other files
 const PATH_SHARE = 0.25; // of the budget: a path's end says most
 const SUFFIX_SHARE = 0.25; // of what they leave; the prefix says more of what comes next
 const SPECIALS = 6; // tokens at most that are not text: bos, repository, file, and three of the FIM
 
-type Part = ArrayLike<number>;
+type Tokens = ArrayLike<number>;
+
+/** Tokens, and which part of the prompt they are; null: specials. */
+interface Piece {
+  readonly tokens: Tokens;
+  readonly part: Pick<PromptPart, "kind" | "source" | "path"> | null;
+}
+
+const special = (tokens: Tokens): Piece => ({ tokens, part: null });
+
+/** Tokens of `budget` that snippets may take. */
+export function snippetTokensOf(budget: Budget): number {
+  return Math.floor(budget.tokens * SNIPPET_SHARE);
+}
 
 /**
  * The prompt for `cursor` within `budget`. Snippets that do not fit are left out, the prefix loses
@@ -56,18 +89,22 @@ export function buildPrompt(
   snippets: readonly Snippet[],
   budget: Budget,
   vocabulary: Vocabulary,
-): Prompt {
+): BuiltPrompt {
   const { fim, bos } = vocabulary;
-  const start: Part = bos === null ? [] : [bos];
+  const start: Tokens = bos === null ? [] : [bos];
+  const part = (kind: PromptPart["kind"], tokens: Tokens): Piece => ({
+    tokens,
+    part: { kind, source: null, path: cursor.path },
+  });
   if (fim === null) {
     const prefix = prefixTokens(cursor.prefix, budget.tokens - start.length, vocabulary);
-    return promptOf([start, prefix]);
+    return promptOf([special(start), part("prefix", prefix)]);
   }
-  const other = snippetTokens(snippets, budget.tokens * SNIPPET_SHARE, vocabulary, fim);
+  const other = snippetPieces(snippets, snippetTokensOf(budget), vocabulary, fim);
   const showsPath = fim.file !== null && (fim.alwaysPath || other.length > 0);
   const encodedPath = showsPath ? vocabulary.encode(`${cursor.path}\n`, false) : [];
   const path = tail(encodedPath, budget.tokens * PATH_SHARE);
-  const left = Math.max(0, budget.tokens - other.length - path.length - SPECIALS);
+  const left = Math.max(0, budget.tokens - sizeOf(other) - path.length - SPECIALS);
   const suffixBudget = Math.min(
     left * SUFFIX_SHARE,
     fim.suffixFirst ? left : (budget.rereadTokens ?? left),
@@ -75,54 +112,60 @@ export function buildPrompt(
   const suffix = suffixTokens(cursor.suffix, suffixBudget, vocabulary);
   const prefix = prefixTokens(cursor.prefix, left - suffix.length, vocabulary);
 
-  const file: Part = showsPath ? [fim.file!] : [];
+  const file: Tokens = showsPath ? [fim.file!] : [];
   const inside = fim.path === "afterPrefixToken";
-  const prefixParts: Part[] = [[fim.prefix], inside ? path : [], prefix];
-  const suffixParts: Part[] = [[fim.suffix], suffix];
+  const pathPieces = [part("path", path)];
+  const prefixPieces = [
+    special([fim.prefix]),
+    ...(inside ? pathPieces : []),
+    part("prefix", prefix),
+  ];
+  const suffixPieces = [special([fim.suffix]), part("suffix", suffix)];
   return promptOf([
-    start,
-    other,
-    file,
-    inside ? [] : path,
-    ...(fim.suffixFirst ? [...suffixParts, ...prefixParts] : [...prefixParts, ...suffixParts]),
-    fim.middle === null ? [] : [fim.middle],
+    special(start),
+    ...other,
+    special(file),
+    ...(inside ? [] : pathPieces),
+    ...(fim.suffixFirst ? [...suffixPieces, ...prefixPieces] : [...prefixPieces, ...suffixPieces]),
+    special(fim.middle === null ? [] : [fim.middle]),
   ]);
 }
 
-function promptOf(parts: readonly Part[]): Prompt {
-  const tokens = concatenate(parts);
-  return { tokens, featuresFrom: Math.max(0, tokens.length - 1) };
+function sizeOf(pieces: readonly Piece[]): number {
+  return pieces.reduce((sum, { tokens }) => sum + tokens.length, 0);
 }
 
-function concatenate(parts: readonly Part[]): Uint32Array {
-  const tokens = new Uint32Array(parts.reduce((sum, part) => sum + part.length, 0));
+function promptOf(pieces: readonly Piece[]): BuiltPrompt {
+  const tokens = new Uint32Array(sizeOf(pieces));
+  const parts: PromptPart[] = [];
   let end = 0;
-  for (const part of parts) {
-    tokens.set(part, end);
-    end += part.length;
+  for (const { tokens: own, part } of pieces) {
+    tokens.set(own, end);
+    if (part !== null && own.length > 0) parts.push({ ...part, start: end, end: end + own.length });
+    end += own.length;
   }
-  return tokens;
+  return { tokens, featuresFrom: Math.max(0, tokens.length - 1), parts };
 }
 
 /** The other files, behind the repository's name if the model was trained with one. */
-function snippetTokens(
+function snippetPieces(
   snippets: readonly Snippet[],
   budget: number,
   vocabulary: Vocabulary,
   { file, repository }: Fim,
-): Uint32Array {
-  if (file === null) return new Uint32Array();
+): Piece[] {
+  if (file === null) return [];
   const name = repository === null ? [] : vocabulary.encode(`${REPOSITORY}\n`, false);
-  const title: Part[] = repository === null ? [] : [[repository], name];
-  const parts: Part[] = [];
-  let size = repository === null ? 0 : 1 + name.length;
-  for (const { path, text } of snippets) {
+  const title = repository === null ? [] : [special([repository]), special(name)];
+  const pieces: Piece[] = [];
+  let size = sizeOf(title);
+  for (const { source, path, text } of snippets) {
     const body = vocabulary.encode(`${path}\n${text}`, false);
     if (size + 1 + body.length > budget) continue;
-    parts.push([file], body);
+    pieces.push(special([file]), { tokens: body, part: { kind: "snippet", source, path } });
     size += 1 + body.length;
   }
-  return parts.length === 0 ? new Uint32Array() : concatenate([...title, ...parts]);
+  return pieces.length === 0 ? [] : [...title, ...pieces];
 }
 
 const REPOSITORY = "workspace"; // the model needs some name there; the user's own tells it nothing

@@ -11,6 +11,7 @@ import { secretPattern } from "./secrets";
  */
 export class Exclusion {
   private folders: readonly string[] = [];
+  private patterns: readonly string[] = [];
   private rules: Ignore = ignore();
   private readonly git = new GitIgnores();
 
@@ -20,9 +21,15 @@ export class Exclusion {
     this.git.forget();
   }
 
-  /** The setting excludedFiles: patterns as in .gitignore, relative to each workspace folder. */
-  useRules(excludedFiles: readonly string[]): void {
+  /**
+   * The setting excludedFiles: patterns as in .gitignore, relative to each workspace folder. False if
+   * they are what they were.
+   */
+  useRules(excludedFiles: readonly string[]): boolean {
+    if (excludedFiles.join("\n") === this.patterns.join("\n")) return false;
+    this.patterns = excludedFiles;
     this.rules = ignore().add(excludedFiles);
+    return true;
   }
 
   /** A .gitignore or an info/exclude has changed. */
