@@ -13,6 +13,8 @@ const RECENT_MS = 10 * 60_000;
 interface Edit {
   readonly uri: string;
   readonly lines: LineRange;
+  /** Of them, what changed last. */
+  readonly last: LineRange;
   readonly time: number;
 }
 
@@ -30,7 +32,9 @@ export class RecentEdits {
     if (before === undefined || before.text === text) return;
     const change = changeBetween(before.text, text);
     const moved = this.edits.map((edit) =>
-      edit.uri === document.uri ? { ...edit, lines: shifted(edit.lines, change) } : edit,
+      edit.uri === document.uri
+        ? { ...edit, lines: shifted(edit.lines, change), last: shifted(edit.last, change) }
+        : edit,
     );
     const near = (edit: Edit) =>
       edit.uri === document.uri &&
@@ -42,7 +46,10 @@ export class RecentEdits {
       end: Math.max(change.end, ...merged.map((edit) => edit.lines.end)),
     };
     const rest = moved.filter((edit) => !near(edit));
-    this.edits = [{ uri: document.uri, lines, time: this.now() }, ...rest].slice(0, MAX_EDITS);
+    this.edits = [{ uri: document.uri, lines, last: change, time: this.now() }, ...rest].slice(
+      0,
+      MAX_EDITS,
+    );
   }
 
   closed(uri: string): void {
@@ -57,8 +64,7 @@ export class RecentEdits {
       .flatMap((edit) => {
         const open = this.documents.get(edit.uri);
         if (open === undefined) return [];
-        const start = Math.max(0, edit.lines.start - AROUND);
-        const range = { start, end: Math.min(edit.lines.end + AROUND, start + MAX_SHOWN) };
+        const range = shownOf(edit);
         const text = textOf(linesOf(open.document), range);
         if (text.trim() === "") return []; // all of it was removed
         return [
@@ -66,6 +72,14 @@ export class RecentEdits {
         ];
       });
   }
+}
+
+/** The edit with what is around it; of a long one the part that changed last. */
+function shownOf({ lines, last }: Edit): LineRange {
+  const [first, end] = [Math.max(0, lines.start - AROUND), lines.end + AROUND];
+  if (end - first <= MAX_SHOWN) return { start: first, end };
+  const start = Math.min(Math.max(first, last.start - AROUND), end - MAX_SHOWN);
+  return { start, end: start + MAX_SHOWN };
 }
 
 interface Change extends LineRange {

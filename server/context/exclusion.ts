@@ -5,6 +5,8 @@ import { GitIgnores } from "./gitignore";
 import { fileOf, inside, pathOf } from "./paths";
 import { secretPattern } from "./secrets";
 
+const KEPT = 2000; // answers, by URI
+
 /**
  * Three reasons, in this order: the file usually holds secrets, the user's setting excludes it, git
  * ignores it. They hold for the file that is edited and for what is shown beside it alike.
@@ -14,11 +16,12 @@ export class Exclusion {
   private patterns: readonly string[] = [];
   private rules: Ignore = ignore();
   private readonly git = new GitIgnores();
+  private readonly known = new Map<string, string | null>(); // by URI: asked with each key
 
   /** Absolute paths of the workspace folders. */
   useFolders(paths: readonly string[]): void {
     this.folders = paths;
-    this.git.forget();
+    this.forgetGitIgnores();
   }
 
   /**
@@ -29,18 +32,26 @@ export class Exclusion {
     if (excludedFiles.join("\n") === this.patterns.join("\n")) return false;
     this.patterns = excludedFiles;
     this.rules = ignore().add(excludedFiles);
+    this.known.clear();
     return true;
   }
 
   /** A .gitignore or an info/exclude has changed. */
   forgetGitIgnores(): void {
     this.git.forget();
+    this.known.clear();
   }
 
   /** Why the document at `uri` is not shown to a model; null: it is. Never throws. */
   because(uri: string): string | null {
-    const path = fileOf(uri);
-    return path === null ? this.byName(pathOf(uri), null) : this.becauseFile(path);
+    let because = this.known.get(uri);
+    if (because === undefined) {
+      const path = fileOf(uri);
+      because = path === null ? this.byName(pathOf(uri), null) : this.becauseFile(path);
+      if (this.known.size >= KEPT) this.known.clear();
+      this.known.set(uri, because);
+    }
+    return because;
   }
 
   /** The same of a file of this machine; of a folder: whether everything in it is excluded. */

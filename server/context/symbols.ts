@@ -147,8 +147,8 @@ function* definitionsOf(node: Parser.SyntaxNode, row: Row, place: Place): Genera
   const body = bodyOf(node, row);
   const hollow = /_specifier$/.test(node.type) && body === null;
   if (hollow) return; // only mentions the type
-  const kind = kindOf(node, row, body, place);
   const container = named.container ?? place.container;
+  const kind = kindOf(node, row, body, container);
   const start = startOf(node, place);
   const signature = signatureOf(node, kind, body, start, place);
   const isPrivate = /^(?:#|private\b)/.test(signature) && container !== null;
@@ -181,7 +181,7 @@ function kindOf(
   node: Parser.SyntaxNode,
   row: Row,
   body: Parser.SyntaxNode | null,
-  { container }: Place,
+  container: string | null,
 ): DefinitionKind {
   if (row === "function") return container === null ? "function" : "method";
   if (row === "member") return hasParameters(node) ? "method" : "field";

@@ -1,5 +1,5 @@
 // What the context of completions is worth, and what it costs: `node --expose-gc --import tsx
-// test/bench/context.ts [--places N] [--seed N] [--model PATH] [--json]`.
+// test/bench/context.ts [--places N] [--covered N] [--seed N] [--model PATH] [--json]`.
 //
 // Places are lines that were really written: from this repository's history, with the commit's other
 // files open and just edited as the commit did; and from installed packages that the bundled model was
@@ -18,8 +18,9 @@ import { uriOf } from "../../server/context/paths";
 import { isSourcePath, languageIdOf } from "../../server/context/source";
 import type { OpenDocument } from "../../server/document";
 import { ModelEngine } from "../../server/engine";
+import { languages } from "../../server/languages";
 import { buildPrompt, type Snippet, snippetTokensOf, type Vocabulary } from "../../server/prompt";
-import { syntaxAt } from "../../server/syntax";
+import { parse, syntaxAt } from "../../server/syntax";
 
 const root = join(__dirname, "..", "..");
 const packages = [
@@ -29,13 +30,14 @@ const packages = [
   "diff/libesm",
   "domutils/lib",
 ];
-const PROMPT_TOKENS = 1536; // the default is 2,048; less makes room for more places
+const PROMPT_TOKENS = 2048; // the default
 const COMMITS = 132;
 const MAX_FILE = 40_000; // characters
 
 const { values } = parseArgs({
   options: {
     places: { type: "string", default: "24" },
+    covered: { type: "string", default: "0" }, // further places, without the model
     seed: { type: "string", default: "1" },
     model: { type: "string", default: join(root, "models", "ringside-small") },
     json: { type: "boolean", default: false },
@@ -107,16 +109,16 @@ function placesOfHistory(count: number): Place[] {
     .trim()
     .split("\n");
   const places: Place[] = [];
-  for (const commit of shuffled(commits)) {
-    if (places.length >= count) break;
+  for (let tries = 0; places.length < count && tries < 10 * count; tries++) {
+    const commit = pick(commits);
     const paths = git("show", "--format=", "--name-only", "--diff-filter=M", commit)
       .split("\n")
       .filter(
         (path) => isSourcePath(path) && /^(server|extension|native|kernels|training)\//.test(path),
       );
-    const [target, ...others] = shuffled(paths)
-      .slice(0, 4)
-      .flatMap((path) => editedIn(commit, path));
+    const some = shuffled(paths).slice(0, 4);
+    const [target, ...others] =
+      some.length < 2 ? [] : some.flatMap((path) => editedIn(commit, path));
     if (target !== undefined && others.length > 0) places.push({ workspace: root, target, others });
   }
   return places;
@@ -151,6 +153,7 @@ const off = (...sources: (keyof Weights)[]): Weights => ({
 const choices: Readonly<Record<string, Weights>> = {
   "tabs alone": off("edit", "visited", "import", "definition", "symbol"),
   all: defaultWeights,
+  "all alike": { tab: 1, edit: 1, visited: 1, import: 1, definition: 1, symbol: 1 },
   "without tabs": off("tab"),
   "without edits": off("edit"),
   "without visited": off("visited"),
@@ -197,14 +200,20 @@ async function snippetsAt(
 }
 
 interface Scores {
-  /** Mean natural log probabilities of a token. */
+  /** Mean natural log probabilities of a token; NaN without the model. */
   readonly line: number;
   readonly next: number;
+  /** Of the identifiers in both lines that the file has nowhere else, those that the snippets have. */
+  readonly covered: number;
+  readonly unknown: number;
   readonly snippets: readonly Snippet[];
 }
 
+const identifiersIn = (text: string) => new Set(text.match(/[A-Za-z_]\w{2,}/g) ?? []);
+
 async function scoresAt(
   engine: ModelEngine,
+  isScored: boolean,
   place: Place,
   snippetsOf: Readonly<Record<string, Context>>,
 ) {
@@ -220,8 +229,14 @@ async function scoresAt(
   const { features } = syntaxAt(document.languageId, text, offset);
   const { vocabulary } = engine;
   const [restTokens, nextTokens] = [engine.encode(rest, false), engine.encode(next, false)];
-  const scored = new Map<string, Omit<Scores, "snippets">>(); // choices are often the same
+  const own = identifiersIn(text);
+  const unknown = [...identifiersIn(rest + next)].filter((name) => !own.has(name));
+  const scored = new Map<string, Pick<Scores, "line" | "next">>(); // choices are often the same
   const score = async (snippets: readonly Snippet[]): Promise<Scores> => {
+    const seen = identifiersIn(snippets.map((snippet) => snippet.text).join(" "));
+    const covered = unknown.filter((name) => seen.has(name)).length;
+    const counts = { covered, unknown: unknown.length, snippets };
+    if (!isScored) return { line: Number.NaN, next: Number.NaN, ...counts };
     const { tokens, featuresFrom } = buildPrompt(
       cursorAt(document, offset),
       snippets,
@@ -243,7 +258,7 @@ async function scoresAt(
       };
       scored.set(key, known);
     }
-    return { ...known, snippets };
+    return { ...known, ...counts };
   };
   const scores: Record<string, Scores> = { none: await score([]) };
   for (const [name, context] of Object.entries(snippetsOf)) {
@@ -258,6 +273,7 @@ const round = (value: number, digits = 3) => Number(value.toFixed(digits));
 
 /** How fast the repository is indexed, what that takes, and for how long it holds up other events. */
 async function measureIndex() {
+  for (const { id } of languages) parse(id, ""); // a grammar takes some 50 ms to load, once
   const context = new Context();
   const gc = globalThis.gc ?? (() => {});
   gc();
@@ -381,14 +397,16 @@ async function main(): Promise<void> {
   );
   for (const one of Object.values(contexts)) one.useFolders([root, ...folders]);
   await Promise.all(Object.values(contexts).map((one) => one.idle()));
-  const count = Number(values.places);
+  const [count, further] = [Number(values.places) / 2, Number(values.covered) / 2];
   const places = {
-    history: placesOfHistory(count / 2),
-    packages: placesOfPackages(folders, count / 2),
+    history: placesOfHistory(count + further),
+    packages: placesOfPackages(folders, count + further),
   };
   const rows: { set: string; scores: Record<string, Scores> }[] = [];
   for (const [set, list] of Object.entries(places)) {
-    for (const place of list) rows.push({ set, scores: await scoresAt(engine, place, contexts) });
+    for (const [i, place] of list.entries()) {
+      rows.push({ set, scores: await scoresAt(engine, i < count, place, contexts) });
+    }
   }
   if (values.json) {
     for (const { set, scores } of rows) {
@@ -409,18 +427,23 @@ async function main(): Promise<void> {
   rmSync(temporary, { recursive: true });
 }
 
-/** A choice's means, and its gains over no snippets with their standard errors. */
+/** A choice's means, its gains over no snippets with their standard errors, and what it covers. */
 function summary(name: string, places: readonly Record<string, Scores>[]): string {
-  const mean = (list: readonly number[]) =>
-    list.reduce((sum, value) => sum + value, 0) / list.length;
+  const mean = (list: readonly number[]) => sum(list) / list.length;
+  const scored = places.filter((scores) => !Number.isNaN(scores.none!.line));
   const cells = (["line", "next"] as const).map((kind) => {
-    const all = places.map((scores) => scores[name]![kind]);
-    const gains = places.map((scores) => scores[name]![kind] - scores.none![kind]);
+    const gains = scored.map((scores) => scores[name]![kind] - scores.none![kind]);
     const error = Math.sqrt(mean(gains.map((gain) => (gain - mean(gains)) ** 2)) / gains.length);
-    return `${mean(all).toFixed(3)} | ${mean(gains).toFixed(3)} ± ${error.toFixed(3)}`;
+    const all = mean(scored.map((scores) => scores[name]![kind]));
+    return `${all.toFixed(3)} | ${mean(gains).toFixed(4)} ± ${error.toFixed(4)}`;
   });
+  const covered = sum(places.map((scores) => scores[name]!.covered));
+  const unknown = sum(places.map((scores) => scores[name]!.unknown));
+  const share = `${((100 * covered) / unknown).toFixed(1)} % of ${unknown}`;
   const shown = mean(places.map((scores) => scores[name]!.snippets.length));
-  return `| ${name} | ${cells.join(" | ")} | ${shown.toFixed(1)} |`;
+  return `| ${name} | ${cells.join(" | ")} | ${share} | ${shown.toFixed(1)} |`;
 }
+
+const sum = (list: readonly number[]) => list.reduce((total, value) => total + value, 0);
 
 void main();
