@@ -24,7 +24,8 @@ export class Background {
   /** Resolves at the start of the next slice; rejects with AbortError once closed. */
   async rest(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, REST_MS));
-    while (this.running > 0) await new Promise<void>((resolve) => this.waiting.push(resolve));
+    while (this.running > 0 && !this.closed)
+      await new Promise<void>((resolve) => this.waiting.push(resolve));
     if (this.closed) throw new DOMException("The context was closed.", "AbortError");
     this.sliceEnds = performance.now() + SLICE_MS;
   }

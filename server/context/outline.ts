@@ -28,21 +28,17 @@ export function importedOutlines(
   const ranked = [...imported].sort((a, b) => used(b) - used(a));
   return ranked.slice(0, MAX_OUTLINES).flatMap(({ path, names }) => {
     const all = index.definitionsOf(path);
-    const named = all.filter(({ name, container }) => container === null && names.includes(name));
-    named.sort((a, b) => Number(around.has(b.name)) - Number(around.has(a.name)));
-    const tops =
-      named.length > 0 ? named : all.filter((definition) => isOffered(definition, around));
+    const tops = all.filter(({ container }) => container === null);
+    const named = tops.filter(({ name }) => names.includes(name));
+    const offered = named.length > 0 ? named : tops; // without names all, as a header offers it
+    const here = ({ name }: Located) => Number(around.has(name));
+    const ordered = [...offered].sort((a, b) => here(b) - here(a));
     return outline(
       "import",
       path,
-      tops.flatMap((top) => [top, ...membersOf(top, all)]),
+      ordered.flatMap((top) => [top, ...membersOf(top, all)]),
     );
   });
-}
-
-/** Without a list of names: what the file offers that is named around the cursor. */
-function isOffered({ container, name }: Located, around: ReadonlySet<string>): boolean {
-  return container === null && around.has(name);
 }
 
 function membersOf({ name, kind }: Located, all: readonly Located[]): Located[] {
@@ -103,23 +99,31 @@ function enclosingLines(lines: readonly string[], indent: number): string[] {
 
 const indentOf = (line: string) => /^\s*/.exec(line)![0].length;
 
-/** Definitions of one file as a snippet; members stand in their class. */
+/** The first of a file's `definitions`, as many as a snippet holds, in the file's order; members stand in their class. */
 function outline(
   source: SnippetSource,
   path: string,
   definitions: readonly Located[],
 ): Candidate[] {
-  const ordered = [...new Set(definitions)].sort((a, b) => a.line - b.line);
-  const names = new Set(ordered.map(({ name }) => name));
+  const chosen: Located[] = [];
+  let size = 0;
+  for (const definition of new Set(definitions)) {
+    size += definition.signature.split("\n").length;
+    if (size > MAX_LINES) break;
+    chosen.push(definition);
+  }
+  if (chosen.length === 0) return [];
+  const names = new Set(chosen.map(({ name }) => name));
   const comment = languageOf(languageIdOfPath(path))?.lineComment ?? "//";
-  const lines = ordered.flatMap(({ signature, container }) => {
-    const isMember = container !== null && names.has(container);
-    const shown = signature.split("\n");
-    if (isMember) return shown.map((line) => `  ${line}`);
-    const where = container === null ? [] : [`${comment} ${container}`];
-    return [...where, ...shown];
-  });
-  if (lines.length === 0) return [];
-  const text = `${lines.slice(0, MAX_LINES).join("\n")}\n`;
+  const lines = chosen
+    .sort((a, b) => a.line - b.line)
+    .flatMap(({ signature, container }) => {
+      const shown = signature.split("\n");
+      if (container === null) return shown;
+      return names.has(container)
+        ? shown.map((line) => `  ${line}`)
+        : [`${comment} ${container}`, ...shown];
+    });
+  const text = `${lines.join("\n")}\n`;
   return [{ source, file: uriOf(path), path: shortPath(path), range: null, text }];
 }

@@ -192,8 +192,7 @@ async function snippetsAt(
     open.unshift(edited);
   }
   context.changed(document);
-  await new Promise((resolve) => setTimeout(resolve, 5)); // for what was opened to be looked at
-  await context.idle();
+  await settled(context);
   const snippets = ask(document, offset, open);
   for (const { uri } of [document, ...open]) context.closed(uri);
   return snippets;
@@ -267,6 +266,12 @@ async function scoresAt(
   return scores;
 }
 
+/** What was opened or edited has been looked at. */
+async function settled(context: Context | null): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await context?.idle();
+}
+
 const quantile = (sorted: readonly number[], share: number) =>
   sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 const round = (value: number, digits = 3) => Number(value.toFixed(digits));
@@ -306,7 +311,7 @@ async function measureIndex() {
 }
 
 /** Typing in three files in turns: how long gather takes, and how much of each prompt was read before. */
-function replay(context: Context | null, vocabulary: Vocabulary, paths: readonly string[]) {
+async function replay(context: Context | null, vocabulary: Vocabulary, paths: readonly string[]) {
   const texts = new Map(paths.map((path) => [path, readFileSync(join(root, path), "utf8")]));
   let before = new Uint32Array();
   let [total, reused, keys] = [0, 0, 0];
@@ -319,6 +324,7 @@ function replay(context: Context | null, vocabulary: Vocabulary, paths: readonly
         const at = lines.slice(0, Math.floor(lines.length * share) + 3 * round).join("\n").length;
         const typed = `\n  const found = this.entries.get(key${round}) ?? none;`;
         for (let i = 0; i <= typed.length; i++) {
+          if (i === 2) await settled(context); // a user needs longer for a key
           const text =
             texts.get(path)!.slice(0, at) + typed.slice(0, i) + texts.get(path)!.slice(at);
           const document = documentOf(join(root, path), text, keys++);
@@ -380,15 +386,15 @@ async function main(): Promise<void> {
     ...engine.vocabulary,
     fim: { ...engine.vocabulary.fim!, suffixFirst: false },
   };
-  console.log("replay, suffix first", replay(context, engine.vocabulary, edited));
-  console.log("replay, prefix first", replay(context, prefixFirst, edited));
+  console.log("replay, suffix first", await replay(context, engine.vocabulary, edited));
+  console.log("replay, prefix first", await replay(context, prefixFirst, edited));
   console.log(
     "replay without context, suffix first",
-    replay(null, engine.vocabulary, edited).reusedShare,
+    (await replay(null, engine.vocabulary, edited)).reusedShare,
   );
   console.log(
     "replay without context, prefix first",
-    replay(null, prefixFirst, edited).reusedShare,
+    (await replay(null, prefixFirst, edited)).reusedShare,
   );
   context.close();
 
