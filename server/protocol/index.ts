@@ -3,4 +3,6 @@
 
 export * from "./models";
 export * from "./settings";
+export * from "./statistics";
 export * from "./status";
+export * from "./why";
