@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { CompletionCache, Entry, Found, Written } from "./cache";
-import { confidenceOf, heldBackBecause, lineProbability } from "./confidence";
+import { confidenceOf, heldBackBecause } from "./confidence";
 import type { Context } from "./context/context";
 import type { Debounce } from "./debounce";
 import { type OpenDocument, shortPath } from "./document";
@@ -44,7 +44,7 @@ export interface Request {
 
 export interface Proposal {
   readonly text: string;
-  /** How often such a proposal's first line is kept, in 0..1. */
+  /** The probability of its first line, which is about how often such a line is kept; in 0..1. */
   readonly confidence: number;
 }
 
@@ -242,7 +242,7 @@ function proposed(
   const left = written
     .map(({ text, tokens }) => ({
       text: text.slice(typed),
-      confidence: confidenceOf(lineProbability(tokens, typed, text.length)),
+      confidence: confidenceOf(tokens, typed, text.length),
     }))
     .filter(({ text }) => text !== "");
   const first = left[0];

@@ -1,62 +1,36 @@
 // How likely a proposal is to be kept, by the model's own probabilities, and whether that is enough.
+//
+// What a language model thinks of the whole first line is how often that line is right, near enough:
+// test/bench/confidence.ts measures it, and test/bench/results/confidence.md has the table.
 
 import type { GeneratedToken } from "./generator";
 import type { Eagerness } from "./protocol";
 
-/**
- * How often a shown proposal's first line was what stood in the file, by two logarithms: of the whole
- * line's probability and of its least likely token's. A logistic fit; see confidence.md.
- */
-const FIT = { intercept: 0, line: 1, least: 0 } as const;
-
-/** The least share of proposals of a kind that must be kept for the kind to be shown. */
+/** The least probability of a first line that is shown. */
 const wanted: Readonly<Record<Eagerness, number>> = {
-  low: 0.6,
-  medium: 0.35,
-  high: 0.15,
+  low: 0.5,
+  medium: 0.25,
+  high: 0.1,
   always: 0,
 };
 
-/** Natural logarithms of probabilities. */
-export interface LineProbability {
-  /** Of all tokens of the line. */
-  readonly line: number;
-  /** Of its least likely token. */
-  readonly least: number;
-}
-
 /**
- * Of what the first line of `tokens`' text holds from character `from` up to `to`; null where there is
- * no token, as with an endpoint that does not say.
+ * The probability of the first line of what `tokens` say from character `from` up to `to`, in 0..1; 1
+ * where there is no token, as with an endpoint that does not say.
  */
-export function lineProbability(
-  tokens: readonly GeneratedToken[],
-  from: number,
-  to: number,
-): LineProbability | null {
+export function confidenceOf(tokens: readonly GeneratedToken[], from: number, to: number): number {
   let end = 0;
-  let line = 0;
-  let least = 0;
-  let count = 0;
-  let written = "";
-  for (const { text, logProbability } of tokens) {
+  let logProbability = 0;
+  let line = "";
+  for (const token of tokens) {
     const start = end;
-    end += text.length;
+    end += token.text.length;
     if (end <= from) continue;
-    if (start >= to || /\S[^\n]*\n/.test(written)) break;
-    written += text;
-    line += logProbability;
-    least = Math.min(least, logProbability);
-    count++;
+    if (start >= to || /\S[^\n]*\n/.test(line)) break;
+    line += token.text;
+    logProbability += token.logProbability;
   }
-  return count === 0 ? null : { line, least };
-}
-
-/** The share of such proposals whose first line is kept, in 0..1; 1 where nothing is known. */
-export function confidenceOf(probability: LineProbability | null): number {
-  if (probability === null) return 1;
-  const { line, least } = probability;
-  return 1 / (1 + Math.exp(-(FIT.intercept + FIT.line * line + FIT.least * least)));
+  return Math.min(1, Math.exp(logProbability));
 }
 
 /** Why a proposal of this confidence is held back, or null. */
