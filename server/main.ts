@@ -20,6 +20,7 @@ import { pullModel } from "./models/requests";
 import { modelsDirectoryIn } from "./models/source";
 import { type Cell, cellInNotebook } from "./notebooks";
 import {
+  activityMethod,
   clearStatisticsMethod,
   type InitializationOptions,
   modelsMethod,
@@ -42,6 +43,7 @@ const bundledModel = join(__dirname, "..", "models", "ringside-small");
 const session = new Session(bundledModel, {
   status: (status) => void connection.sendNotification(statusMethod, status),
   log: (message) => connection.console.info(message),
+  activity: (activity) => void connection.sendNotification(activityMethod, activity),
   textOf: (uri) => documents.get(uri)?.getText(),
 });
 
@@ -173,7 +175,9 @@ connection.onRequest(statisticsMethod, () => session.statistics.report());
 connection.onRequest(clearStatisticsMethod, () => session.statistics.clear());
 connection.onRequest(whyMethod, ({ uri }: WhyParams) => session.why(uri));
 
-connection.onRequest(modelsMethod, () => downloadable(modelsDirectoryIn(settings.modelsDirectory)));
+connection.onRequest(modelsMethod, () =>
+  downloadable(modelsDirectoryIn(settings.modelsDirectory), session.here(settings)),
+);
 
 connection.onRequest(pullMethod, async (params: PullParams, token) => {
   const controller = new AbortController();

@@ -2,6 +2,7 @@
 
 import os from "node:os";
 import { basename, join } from "node:path";
+import { ActivityMeter } from "./activity";
 import { CompletionCache } from "./cache";
 import {
   type Completion,
@@ -17,10 +18,11 @@ import { Devices } from "./devices";
 import { ModelEngine } from "./engine";
 import { coded, isAbort } from "./errors";
 import { LookAhead } from "./lookahead";
+import type { Here } from "./models/advice";
 import { modelsDirectoryIn, resolveModel } from "./models/source";
 import { quickerThan } from "./models/suggest";
 import { type Choice, choose, chosen, deviceRows, deviceText, loadPlaced } from "./placement";
-import type { Settings, Status } from "./protocol";
+import type { Activity, Settings, Status } from "./protocol";
 import { selfTest } from "./selftest";
 import type { ShownAt } from "./shown";
 import { Statistics } from "./statistics";
@@ -35,6 +37,7 @@ export interface Listener {
   log(message: string): void;
   /** What an open document holds now; undefined once it is closed. */
   textOf(uri: string): string | undefined;
+  activity(activity: Activity): void;
 }
 
 /** What a session has from outside: the engine and the graphics driver. */
@@ -64,6 +67,7 @@ export class Session {
   readonly trees = new SyntaxTrees();
   readonly debounce = new Debounce();
   readonly lookAhead = new LookAhead();
+  private readonly meter = new ActivityMeter((activity) => this.listener.activity(activity));
   statistics = new Statistics();
   usage: Usage;
   /** null until a model is loaded, and when none could be. */
@@ -110,6 +114,7 @@ export class Session {
     signal.throwIfAborted(); // what comes too late is not shown
     this.succeeded(completion);
     this.usage.answered(completion, at);
+    this.meter.completed(completion);
     this.explained.set(at.uri, { completion, request, settings });
     const [first] = completion.proposals;
     if (first !== undefined) startAhead(services, request, first);
@@ -135,6 +140,18 @@ export class Session {
     const { signal } = this.superseded;
     this.loading = this.loading.then(() => this.reload(settings, signal));
     return this.loading;
+  }
+
+  /** What is known of this machine, to choose a model by. */
+  here(settings: Settings): Here {
+    const { expectedMs } = this.debounce;
+    const { info } = this.engine ?? {};
+    const measured =
+      expectedMs === null || info === undefined
+        ? null
+        : { keystrokeMs: expectedMs, activeParameters: info.activeParameters };
+    const { memoryBytes } = wishOf(settings).options;
+    return { memoryBytes, measured, contextTokens: settings.contextTokens };
   }
 
   /** Why the last completion of the document at `uri` was what it was, as Markdown. */
@@ -282,6 +299,7 @@ export class Session {
     this.engine = null;
     this.tuning = null;
     this.says = [];
+    this.meter.reset();
     this.cache.clear();
   }
 }

@@ -83,6 +83,7 @@ function start({ probe = usable, load, generate, layers = 6 }: Behaviour) {
       status: (status) => statuses.push(status),
       log: (message) => logs.push(message),
       textOf: () => undefined,
+      activity: () => {},
     },
     machine,
   );
