@@ -12,9 +12,17 @@ type Place = Pick<Cursor, "prefix" | "suffix" | "path">;
 const isSame = (a: Place, b: Place) =>
   a.path === b.path && a.prefix === b.prefix && a.suffix === b.suffix;
 
+interface UnderWay {
+  readonly place: Place;
+  readonly done: Promise<void>;
+  readonly stop: AbortController;
+  /** Ends the pause before it. */
+  readonly hurry: () => void;
+}
+
 /** At most one is under way. It ends as soon as anything else is asked of the model. */
 export class LookAhead {
-  private current: { place: Place; done: Promise<void>; stop: AbortController } | null = null;
+  private current: UnderWay | null = null;
 
   /**
    * Runs `write`, which fills the cache for `place`, unless something else comes within a pause. What
@@ -24,17 +32,26 @@ export class LookAhead {
     this.cancel();
     if (place.prefix.length + place.suffix.length > MAX_TEXT) return;
     const stop = new AbortController();
-    const done = delay(PAUSE_MS, undefined, { signal: stop.signal, ref: false })
-      .then(() => write(stop.signal))
+    const { signal } = stop;
+    let hurry = () => {};
+    const wanted = new Promise<void>((resolve) => {
+      hurry = resolve;
+    });
+    const done = Promise.race([delay(PAUSE_MS, undefined, { signal }), wanted])
+      .then(() => (signal.aborted ? undefined : write(signal)))
       .catch(() => {});
-    this.current = { place, done, stop };
+    this.current = { place, done, stop, hurry };
   }
 
   /** Waits for what is under way for `place`, and ends what is for another. Rejects with AbortError. */
   async settle(place: Place, signal: AbortSignal): Promise<void> {
     const { current } = this;
     if (current === null) return;
-    if (!isSame(current.place, place)) return this.cancel();
+    if (!isSame(current.place, place)) {
+      this.cancel();
+      return;
+    }
+    current.hurry();
     const aborted = new Promise<void>((resolve) =>
       signal.addEventListener("abort", () => resolve(), { once: true }),
     );
