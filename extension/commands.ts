@@ -2,12 +2,19 @@
 
 import { type LogOutputChannel, window } from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
-import { downloadModel } from "./models";
+import { showMenu } from "./menu";
+import { chooseModel, downloadModel } from "./models";
 import { get, set } from "./settings";
+import type { StatisticsPanel } from "./statistics/panel";
+import type { StatusItem } from "./status";
+import type { WhyPage } from "./why";
 
 export interface CommandServices {
   readonly client: LanguageClient;
   readonly log: LogOutputChannel;
+  readonly status: StatusItem;
+  readonly whyPage: WhyPage;
+  readonly statistics: StatisticsPanel;
 }
 
 export const commands: Readonly<
@@ -27,6 +34,16 @@ export const commands: Readonly<
     if (client.needsStop()) await client.stop();
     await client.start();
   },
+
+  "ringside.menu": ({ status }) => showMenu(status.current),
+
+  "ringside.chooseModel": ({ client, status }) => chooseModel(client, () => status.settled()),
+
+  "ringside.why": ({ client, whyPage }) => whyPage.show(client),
+
+  "ringside.statistics": ({ client, statistics }) => statistics.show(client),
+
+  "ringside.clearStatistics": ({ client, statistics }) => statistics.clear(client),
 
   "ringside.downloadModel": ({ client }, id) =>
     downloadModel(client, typeof id === "string" ? id : undefined),

@@ -4,7 +4,9 @@ import { commands as vscodeCommands, type ExtensionContext, window, workspace } 
 import { createClient } from "./client";
 import { commands } from "./commands";
 import { offBecause } from "./settings";
+import { StatisticsPanel } from "./statistics/panel";
 import { StatusItem } from "./status";
+import { WhyPage, whyScheme } from "./why";
 
 /** What the extension tells of itself: for its own tests, and for other extensions. */
 export interface Api {
@@ -18,7 +20,12 @@ let stop: () => Thenable<void> = () => Promise.resolve();
 export async function activate(context: ExtensionContext): Promise<Api> {
   const log = window.createOutputChannel("Ringside", { log: true });
   const status = new StatusItem();
-  const client = createClient(context, log, (next) => status.show(next));
+  const client = createClient(context, log, {
+    status: (next) => status.show(next),
+    activity: (next) => status.showActivity(next),
+  });
+  const whyPage = new WhyPage();
+  const services = { client, log, status, whyPage, statistics: new StatisticsPanel() };
   stop = () => (client.needsStop() ? client.stop() : Promise.resolve());
 
   const showWhetherOff = () =>
@@ -27,10 +34,11 @@ export async function activate(context: ExtensionContext): Promise<Api> {
   context.subscriptions.push(
     log,
     status.item,
+    workspace.registerTextDocumentContentProvider(whyScheme, whyPage),
     window.onDidChangeActiveTextEditor(showWhetherOff),
     workspace.onDidChangeConfiguration(showWhetherOff),
     ...Object.entries(commands).map(([name, run]) =>
-      vscodeCommands.registerCommand(name, (argument?: unknown) => run({ client, log }, argument)),
+      vscodeCommands.registerCommand(name, (argument?: unknown) => run(services, argument)),
     ),
   );
 

@@ -1,7 +1,7 @@
 // What completes code and follows instructions: a model in this process, or one behind an endpoint.
 
 import type { Message } from "./chat";
-import type { Prompt, Vocabulary } from "./prompt";
+import type { PromptTokens, Vocabulary } from "./prompt";
 
 export interface GenerateOptions {
   readonly maxTokens: number;
@@ -10,6 +10,8 @@ export interface GenerateOptions {
   readonly singleLine: boolean;
   /** Heard with the whole text each time it has grown; what it returns ends the generation. */
   readonly until: (text: string) => string | null;
+  /** Ends, "unsure", once the first line with text is less likely than this, a natural logarithm. */
+  readonly minLogProbability?: number;
   /** The tokens that end the text; not given: every special token. */
   readonly ends?: Uint32Array;
   /** 0, the default, always takes the likeliest token. */
@@ -35,7 +37,7 @@ export interface GeneratedToken {
 export interface Generated {
   readonly text: string;
   /** Why it ended. */
-  readonly stop: "end" | "maxTokens" | "line" | "cancelled" | "contextFull";
+  readonly stop: "end" | "maxTokens" | "line" | "cancelled" | "contextFull" | "unsure";
   /** What was generated, beyond the text kept and with the token that ended it; empty: the endpoint does not say. */
   readonly tokens: readonly GeneratedToken[];
   /** At least as many as `tokens`. */
@@ -60,7 +62,7 @@ export interface Generator {
   /** Whether it follows instructions. */
   readonly canChat: boolean;
   /** Rejects with AbortError once `signal` fires, within a token or a batch; else with a RingsideError. */
-  generate(prompt: Prompt, options: GenerateOptions, signal: AbortSignal): Promise<Generated>;
+  generate(prompt: PromptTokens, options: GenerateOptions, signal: AbortSignal): Promise<Generated>;
   /** The answer to a conversation. Rejects as generate does, and with MODEL_UNSUPPORTED if it can't chat. */
   chat(messages: readonly Message[], options: ChatOptions, signal: AbortSignal): Promise<Generated>;
   close(): void;

@@ -8,12 +8,12 @@ import {
   type InlineCompletionItem,
   type InlineCompletionParams,
   InlineCompletionTriggerKind,
+  NotebookDocuments,
   ProposedFeatures,
   TextDocumentSyncKind,
   TextDocuments,
 } from "vscode-languageserver/node";
 import { TextDocument } from "vscode-languageserver-textdocument";
-import { complete } from "./completion";
 import { fileOf } from "./context/paths";
 import { watchedFiles } from "./context/source";
 import type { OpenDocument } from "./document";
@@ -21,7 +21,10 @@ import { coded, isAbort } from "./errors";
 import { downloadable } from "./models/list";
 import { pullModel } from "./models/requests";
 import { modelsDirectoryIn } from "./models/source";
+import { type Cell, cellInNotebook } from "./notebooks";
 import {
+  activityMethod,
+  clearStatisticsMethod,
   type DefinitionNear,
   type DefinitionsParams,
   definitionsMethod,
@@ -31,17 +34,23 @@ import {
   pullMethod,
   pullProgressMethod,
   type Settings,
+  statisticsMethod,
   statusMethod,
+  type WhyParams,
+  whyMethod,
 } from "./protocol";
 import { Session } from "./session";
 import { defaultSettings, readSettings } from "./settings";
 
 const connection = createConnection(ProposedFeatures.all);
 const documents = new TextDocuments(TextDocument);
+const notebooks = new NotebookDocuments(documents);
 const bundledModel = join(__dirname, "..", "models", "ringside-small");
 const session = new Session(bundledModel, {
   status: (status) => void connection.sendNotification(statusMethod, status),
   log: (message) => connection.console.info(message),
+  activity: (activity) => void connection.sendNotification(activityMethod, activity),
+  textOf: (uri) => documents.get(uri)?.getText(),
 });
 
 let capabilities: ClientCapabilities = {};
@@ -52,15 +61,17 @@ let current: AbortController | null = null; // of the completion under way
 
 connection.onInitialize((params) => {
   capabilities = params.capabilities;
-  const options = params.initializationOptions as InitializationOptions | undefined;
-  useSettings(options?.settings);
+  const options = (params.initializationOptions ?? {}) as InitializationOptions;
+  useSettings(options.settings);
+  if (typeof options.storage === "string") session.keepStatisticsIn(options.storage);
+  if (options.definitions === true) session.context.useDefinitions({ definitionsNear });
   const roots = params.workspaceFolders ?? [{ uri: params.rootUri ?? "" }];
   folders = roots.flatMap(({ uri }) => fileOf(uri) ?? []);
-  if (options?.definitions === true) session.context.useDefinitions({ definitionsNear });
   return {
     capabilities: {
       workspace: { workspaceFolders: { supported: true, changeNotifications: true } },
       textDocumentSync: TextDocumentSyncKind.Incremental,
+      notebookDocumentSync: { notebookSelector: [{ notebook: "*" }] },
       inlineCompletionProvider: true,
     },
     serverInfo: { name: "ringside" },
@@ -107,15 +118,17 @@ async function pullSettings(): Promise<void> {
 function useSettings(value: unknown): void {
   settings = readSettings(value, (problem) => connection.console.warn(problem));
   session.context.useRules(settings.excludedFiles);
+  session.cache.clear(); // what was given up as unsure may be wanted by now
 }
 
 documents.onDidChangeContent(({ document }) => {
   seen(document.uri);
+  session.usage.edited(document.uri, document.getText());
   session.context.changed(asOpen(document));
 });
 documents.onDidClose(({ document }) => {
   recent = recent.filter((uri) => uri !== document.uri);
-  session.trees.forget(document.uri);
+  session.forget(document.uri);
   session.context.closed(document.uri);
 });
 
@@ -151,15 +164,33 @@ async function inlineCompletion(
   const document = documents.get(textDocument.uri);
   if (document === undefined || session.engine === null) return [];
   seen(document.uri);
+  const { uri } = document;
+  const others = recent.slice(1).flatMap((other) => documents.get(other) ?? []);
+  const cell = cellOf(document);
+  const shift = cell?.start ?? 0;
   const offset = document.offsetAt(position);
-  const others = recent.slice(1).flatMap((uri) => documents.get(uri) ?? []);
+  const list = context?.selectedCompletionInfo; // of suggestions, open with one of them selected
+  const start = list === undefined ? offset : document.offsetAt(list.range.start);
   const invoked = context?.triggerKind === InlineCompletionTriggerKind.Invoked;
-  const services = { ...session, settings, engine: session.engine };
-  const request = { document: asOpen(document), offset, others: others.map(asOpen), invoked };
-  const completion = await complete(services, request, signal);
-  session.succeeded(completion);
-  if (completion.text === "") return [];
-  return [{ insertText: completion.text, range: { start: position, end: position } }];
+  const request = {
+    document: cell?.document ?? asOpen(document),
+    offset: shift + offset,
+    others: others.map(asOpen),
+    invoked,
+    alternatives: invoked, // a key asks for the next one too
+    ...(list === undefined ? {} : { selected: { start: shift + start, text: list.text } }),
+  };
+  const proposals = await session.complete(request, { uri, offset: start }, settings, signal);
+  const range = list?.range ?? { start: position, end: position };
+  return proposals.map(({ text }) => ({ insertText: (list?.text ?? "") + text, range }));
+}
+
+/** The document as a cell of its notebook, if it is one. */
+function cellOf({ uri }: TextDocument): Cell | null {
+  const notebook = notebooks.findNotebookDocumentForCell(uri);
+  if (notebook === undefined) return null;
+  const cells = notebook.cells.flatMap(({ document }) => documents.get(document) ?? []);
+  return cellInNotebook(uri, cells.map(asOpen));
 }
 
 function asOpen(document: TextDocument): OpenDocument {
@@ -174,13 +205,24 @@ function asOpen(document: TextDocument): OpenDocument {
   };
 }
 
-function definitionsNear({ uri }: OpenDocument, offset: number): Promise<DefinitionNear[]> {
-  const { line, character } = documents.get(uri)?.positionAt(offset) ?? { line: 0, character: 0 };
-  const params: DefinitionsParams = { uri, line, character };
+/** What the editor knows of a document that is as the editor has it. */
+async function definitionsNear(
+  { uri, text }: OpenDocument,
+  offset: number,
+): Promise<readonly DefinitionNear[]> {
+  const document = documents.get(uri);
+  if (document === undefined || document.getText() !== text) return []; // a notebook, or text not yet written
+  const params: DefinitionsParams = { uri, ...document.positionAt(offset) };
   return connection.sendRequest<DefinitionNear[]>(definitionsMethod, params);
 }
 
-connection.onRequest(modelsMethod, () => downloadable(modelsDirectoryIn(settings.modelsDirectory)));
+connection.onRequest(statisticsMethod, () => session.statistics.report());
+connection.onRequest(clearStatisticsMethod, () => session.statistics.clear());
+connection.onRequest(whyMethod, ({ uri }: WhyParams) => session.why(uri));
+
+connection.onRequest(modelsMethod, () =>
+  downloadable(modelsDirectoryIn(settings.modelsDirectory), session.here(settings)),
+);
 
 connection.onRequest(pullMethod, async (params: PullParams, token) => {
   const controller = new AbortController();
@@ -203,8 +245,10 @@ connection.onRequest(pullMethod, async (params: PullParams, token) => {
 connection.onShutdown(() => {
   current?.abort();
   session.close();
+  session.usage.close();
   session.context.close();
 });
 
 documents.listen(connection);
+notebooks.listen(connection);
 connection.listen();

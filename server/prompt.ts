@@ -13,7 +13,7 @@ export interface Cursor {
   readonly languageId: string;
 }
 
-/** Why a snippet is shown: where it was found. */
+/** Where a snippet was found, and so why it is shown. */
 export type SnippetSource = "tab" | "edit" | "visited" | "import" | "definition" | "symbol";
 
 /** A piece of another file. */
@@ -38,26 +38,25 @@ export interface Budget {
   readonly rereadTokens?: number;
 }
 
-export interface Prompt {
+/** A stretch of the prompt's tokens, for "Why this suggestion?". */
+export interface PromptPart {
+  readonly kind: "snippet" | "path" | "suffix" | "prefix";
+  /** Of a snippet: where it comes from. */
+  readonly source: SnippetSource | null;
+  readonly path: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface PromptTokens {
   readonly tokens: Uint32Array;
   /** Index of the first token that takes the cursor's syntax features. */
   readonly featuresFrom: number;
 }
 
-export interface BuiltPrompt extends Prompt {
-  /** What its tokens are, in their order; specials that belong to no part are left out. */
+export interface Prompt extends PromptTokens {
+  /** In the order of the tokens; special tokens are in none. */
   readonly parts: readonly PromptPart[];
-}
-
-/** A part of a prompt: tokens `start` to `end`, without the latter. */
-export interface PromptPart {
-  readonly kind: "snippet" | "path" | "suffix" | "prefix";
-  /** Of a snippet, where it was found. */
-  readonly source: SnippetSource | null;
-  /** Of a snippet, its file's; else the path of the file that is completed. */
-  readonly path: string;
-  readonly start: number;
-  readonly end: number;
 }
 
 const SNIPPET_SHARE = 0.25; // of the budget, for other files
@@ -65,15 +64,15 @@ const PATH_SHARE = 0.25; // of the budget: a path's end says most
 const SUFFIX_SHARE = 0.25; // of what they leave; the prefix says more of what comes next
 const SPECIALS = 6; // tokens at most that are not text: bos, repository, file, and three of the FIM
 
-type Tokens = ArrayLike<number>;
-
-/** Tokens, and which part of the prompt they are; null: specials. */
-interface Piece {
-  readonly tokens: Tokens;
-  readonly part: Pick<PromptPart, "kind" | "source" | "path"> | null;
+/** Tokens, and what they are if that is worth telling. */
+interface Part {
+  readonly tokens: ArrayLike<number>;
+  readonly is?: Pick<PromptPart, "kind" | "path"> & { readonly source?: SnippetSource };
 }
 
-const special = (tokens: Tokens): Piece => ({ tokens, part: null });
+const special = (...tokens: readonly (number | null)[]): Part => ({
+  tokens: tokens.filter((token) => token !== null),
+});
 
 /** Tokens of `budget` that snippets may take. */
 export function snippetTokensOf(budget: Budget): number {
@@ -89,22 +88,20 @@ export function buildPrompt(
   snippets: readonly Snippet[],
   budget: Budget,
   vocabulary: Vocabulary,
-): BuiltPrompt {
+): Prompt {
   const { fim, bos } = vocabulary;
-  const start: Tokens = bos === null ? [] : [bos];
-  const part = (kind: PromptPart["kind"], tokens: Tokens): Piece => ({
-    tokens,
-    part: { kind, source: null, path: cursor.path },
-  });
+  const start = special(bos);
+  const { path: name } = cursor;
   if (fim === null) {
-    const prefix = prefixTokens(cursor.prefix, budget.tokens - start.length, vocabulary);
-    return promptOf([special(start), part("prefix", prefix)]);
+    const prefix = prefixTokens(cursor.prefix, budget.tokens - start.tokens.length, vocabulary);
+    return promptOf([start, { tokens: prefix, is: { kind: "prefix", path: name } }]);
   }
-  const other = snippetPieces(snippets, snippetTokensOf(budget), vocabulary, fim);
-  const showsPath = fim.file !== null && (fim.alwaysPath || other.length > 0);
-  const encodedPath = showsPath ? vocabulary.encode(`${cursor.path}\n`, false) : [];
-  const path = tail(encodedPath, budget.tokens * PATH_SHARE);
-  const left = Math.max(0, budget.tokens - sizeOf(other) - path.length - SPECIALS);
+  const other = snippetParts(snippets, snippetTokensOf(budget), vocabulary, fim);
+  const otherSize = sizeOf(other);
+  const showsPath = fim.file !== null && (fim.alwaysPath || otherSize > 0);
+  const encodedPath = showsPath ? vocabulary.encode(`${name}\n`, false) : [];
+  const pathTokens = tail(encodedPath, budget.tokens * PATH_SHARE);
+  const left = Math.max(0, budget.tokens - otherSize - pathTokens.length - SPECIALS);
   const suffixBudget = Math.min(
     left * SUFFIX_SHARE,
     fim.suffixFirst ? left : (budget.rereadTokens ?? left),
@@ -112,60 +109,65 @@ export function buildPrompt(
   const suffix = suffixTokens(cursor.suffix, suffixBudget, vocabulary);
   const prefix = prefixTokens(cursor.prefix, left - suffix.length, vocabulary);
 
-  const file: Tokens = showsPath ? [fim.file!] : [];
+  const path: Part[] = [{ tokens: pathTokens, is: { kind: "path", path: name } }];
   const inside = fim.path === "afterPrefixToken";
-  const pathPieces = [part("path", path)];
-  const prefixPieces = [
-    special([fim.prefix]),
-    ...(inside ? pathPieces : []),
-    part("prefix", prefix),
+  const prefixParts: Part[] = [
+    special(fim.prefix),
+    ...(inside ? path : []),
+    { tokens: prefix, is: { kind: "prefix", path: name } },
   ];
-  const suffixPieces = [special([fim.suffix]), part("suffix", suffix)];
+  const suffixParts: Part[] = [
+    special(fim.suffix),
+    { tokens: suffix, is: { kind: "suffix", path: name } },
+  ];
   return promptOf([
-    special(start),
+    start,
     ...other,
-    special(file),
-    ...(inside ? [] : pathPieces),
-    ...(fim.suffixFirst ? [...suffixPieces, ...prefixPieces] : [...prefixPieces, ...suffixPieces]),
-    special(fim.middle === null ? [] : [fim.middle]),
+    special(showsPath ? fim.file : null),
+    ...(inside ? [] : path),
+    ...(fim.suffixFirst ? [...suffixParts, ...prefixParts] : [...prefixParts, ...suffixParts]),
+    special(fim.middle),
   ]);
 }
 
-function sizeOf(pieces: readonly Piece[]): number {
-  return pieces.reduce((sum, { tokens }) => sum + tokens.length, 0);
+function sizeOf(parts: readonly Part[]): number {
+  return parts.reduce((sum, { tokens }) => sum + tokens.length, 0);
 }
 
-function promptOf(pieces: readonly Piece[]): BuiltPrompt {
-  const tokens = new Uint32Array(sizeOf(pieces));
+function promptOf(all: readonly Part[]): Prompt {
+  const tokens = new Uint32Array(sizeOf(all));
   const parts: PromptPart[] = [];
   let end = 0;
-  for (const { tokens: own, part } of pieces) {
-    tokens.set(own, end);
-    if (part !== null && own.length > 0) parts.push({ ...part, start: end, end: end + own.length });
-    end += own.length;
+  for (const { tokens: some, is } of all) {
+    const start = end;
+    tokens.set(some, start);
+    end += some.length;
+    if (is !== undefined && end > start) parts.push({ source: null, ...is, start, end });
   }
-  return { tokens, featuresFrom: Math.max(0, tokens.length - 1), parts };
+  return { tokens, parts, featuresFrom: Math.max(0, tokens.length - 1) };
 }
 
 /** The other files, behind the repository's name if the model was trained with one. */
-function snippetPieces(
+function snippetParts(
   snippets: readonly Snippet[],
   budget: number,
   vocabulary: Vocabulary,
   { file, repository }: Fim,
-): Piece[] {
+): Part[] {
   if (file === null) return [];
-  const name = repository === null ? [] : vocabulary.encode(`${REPOSITORY}\n`, false);
-  const title = repository === null ? [] : [special([repository]), special(name)];
-  const pieces: Piece[] = [];
+  const title: Part[] =
+    repository === null
+      ? []
+      : [special(repository), { tokens: vocabulary.encode(`${REPOSITORY}\n`, false) }];
+  const parts: Part[] = [];
   let size = sizeOf(title);
   for (const { source, path, text } of snippets) {
-    const body = vocabulary.encode(`${path}\n${text}`, false);
-    if (size + 1 + body.length > budget) continue;
-    pieces.push(special([file]), { tokens: body, part: { kind: "snippet", source, path } });
-    size += 1 + body.length;
+    const tokens = vocabulary.encode(`${path}\n${text}`, false);
+    if (size + 1 + tokens.length > budget) continue;
+    parts.push(special(file), { tokens, is: { kind: "snippet", source, path } });
+    size += 1 + tokens.length;
   }
-  return pieces.length === 0 ? [] : [...title, ...pieces];
+  return parts.length === 0 ? [] : [...title, ...parts];
 }
 
 const REPOSITORY = "workspace"; // the model needs some name there; the user's own tells it nothing

@@ -25,14 +25,14 @@ const CHARACTERS = 4; // a token, about: how much of the file the prompt shows a
 export type Weights = Readonly<Record<Snippet["source"], number>>;
 
 // Chosen by how many of the identifiers that a user was about to write, and that the file did not have,
-// the snippets had: test/bench/results/context.md. Equal weights are 2 points worse. Editors'
-// definitions could not be measured there, and count as imports do, which they are like.
+// the snippets had: test/bench/results/context.md. Editors' definitions could not be measured there,
+// and count as imports do, which they are like.
 export const defaultWeights: Weights = {
+  edit: 3,
   tab: 2,
-  edit: 1.5,
-  visited: 0.5,
   import: 1,
   definition: 1,
+  visited: 0.5,
   symbol: 0.5,
 };
 
