@@ -13,9 +13,10 @@ import { type Definition, definitionsIn } from "./symbols";
 import { Walk } from "./walk";
 
 const MAX_FILES = 20_000;
-const MAX_BYTES = 64e6; // of memory, as estimated below
-const DEFINITION_BYTES = 200; // an object, its place in two lists, and two strings' heads
+const MAX_BYTES = 96e6; // of memory, as estimated below: 5-11 KB a file
+const DEFINITION_BYTES = 240; // beside its texts; measured, see test/bench/results/context.md
 const FILE_BYTES = 400;
+const MAX_SAME = 16; // definitions of one name that are found
 const MAX_DEFINITIONS = 2000; // of one file; what has more is generated
 
 export interface Located extends Definition {
@@ -37,7 +38,7 @@ export interface IndexStatistics {
 /** Nothing here throws, and nothing is done on the caller's time: files that can't be read are not in it. */
 export class SymbolIndex {
   private readonly entries = new Map<string, Entry>(); // by path, or by URI where that is no file
-  private readonly byName = new Map<string, Located[]>();
+  private readonly byName = new Map<string, readonly Located[]>();
   private readonly open = new Map<string, OpenDocument>(); // by path or URI
   private readonly wanted = new Set<string>(); // files to read before all others
   private found: string[] = []; // files of the walk
@@ -98,7 +99,7 @@ export class SymbolIndex {
     return this.entries.has(path);
   }
 
-  /** The definitions of `name`, in no order. */
+  /** The definitions of `name`, MAX_SAME at most, in no order. */
   find(name: string): readonly Located[] {
     return this.byName.get(name) ?? [];
   }
@@ -169,8 +170,12 @@ export class SymbolIndex {
     const tree = await this.background.parse(languageId, text);
     if (tree === null) return this.forget(key);
     const definitions: Located[] = [];
-    for (const definition of definitionsIn(tree, languageId, text)) {
-      definitions.push({ ...definition, path: key });
+    for (const { name, kind, container, signature, line } of definitionsIn(
+      tree,
+      languageId,
+      text,
+    )) {
+      definitions.push({ name, kind, container, signature, line, path: key });
       if (definitions.length >= MAX_DEFINITIONS) break;
       if (this.background.due) await this.background.rest();
     }
@@ -203,9 +208,9 @@ export class SymbolIndex {
     for (const definition of definitions) {
       const { name, signature } = definition;
       bytes += DEFINITION_BYTES + name.length + signature.length;
-      const same = this.byName.get(name);
-      if (same === undefined) this.byName.set(name, [definition]);
-      else same.push(definition);
+      const same = this.find(name);
+      // Not push, which would make room for 16 more in each of many thousand lists.
+      if (same.length < MAX_SAME) this.byName.set(name, [...same, definition]);
     }
     this.entries.set(path, { definitions, bytes });
     this.bytes += bytes;

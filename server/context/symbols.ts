@@ -304,5 +304,5 @@ function commentAt(start: number, body: Parser.SyntaxNode | null, place: Place):
 
 /** A copy: a slice of a text would keep all of the text in memory. */
 function own(text: string): string {
-  return Buffer.from(text, "utf16le").toString("utf16le");
+  return Buffer.from(text).toString();
 }
