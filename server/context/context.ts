@@ -9,11 +9,11 @@ import { Definitions, type DefinitionSource } from "./definitions";
 import { RecentEdits } from "./edits";
 import { Exclusion } from "./exclusion";
 import { ImportedFiles } from "./imported";
-import { changesGitIgnores, type IndexStatistics, SymbolIndex } from "./symbolindex";
 import { importedOutlines, namedOutlines } from "./outline";
 import { fileOf } from "./paths";
 import { Pins } from "./pins";
 import { fuse, type Ranked, type Ranking, sayingLines } from "./rank";
+import { changesGitIgnores, type IndexStatistics, SymbolIndex } from "./symbolindex";
 import { Tabs } from "./tabs";
 import { VisitedPlaces } from "./visited";
 
@@ -25,8 +25,9 @@ const CHARACTERS = 4; // a token, about: how much of the file the prompt shows a
 export type Weights = Readonly<Record<Snippet["source"], number>>;
 
 // Chosen by how many of the identifiers that a user was about to write, and that the file did not have,
-// the snippets had: test/bench/results/context.md. Editors' definitions could not be measured there,
-// and count as imports do, which they are like.
+// the snippets had: test/bench/results/context.md. They had 17 % where equal weights had 14 %, and tabs
+// alone 9 %. Imports made no difference there, and visited places hardly any, so both stand behind edits
+// and tabs. Editors' definitions could not be measured, and count as imports do, which they are like.
 export const defaultWeights: Weights = {
   edit: 3,
   tab: 2,

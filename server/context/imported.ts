@@ -5,9 +5,9 @@ import { dirname, join } from "node:path";
 import type { OpenDocument } from "../document";
 import type { Exclusion } from "./exclusion";
 import { importsOf } from "./imports";
-import type { SymbolIndex } from "./symbolindex";
 import { fileOf } from "./paths";
 import { candidatesOf, foldersAbove, type Project } from "./resolve";
+import type { SymbolIndex } from "./symbolindex";
 
 const MAX_IMPORTS = 64; // of one file
 const MAX_PACKAGE = 16; // files of a package that are looked at

@@ -2,12 +2,12 @@
 // around the cursor.
 
 import { type OpenDocument, shortPath } from "../document";
-import type { SnippetSource } from "../prompt";
 import { languageIdOfPath, languageOf } from "../languages";
+import type { SnippetSource } from "../prompt";
 import { type Candidate, sameFamily } from "./candidate";
 import type { Imported } from "./imported";
-import type { Located, SymbolIndex } from "./symbolindex";
 import { fileOf, uriOf } from "./paths";
+import type { Located, SymbolIndex } from "./symbolindex";
 
 const MAX_LINES = 24; // of one outline
 const MAX_MEMBERS = 12; // of one class

@@ -44,6 +44,7 @@ export class SymbolIndex {
   private found: string[] = []; // files of the walk
   private readonly walk: Walk;
   private bytes = 0;
+  private generation = 0; // what was begun for other folders or rules does not count
   private closed = false;
   private running: Promise<void> | null = null;
 
@@ -56,6 +57,7 @@ export class SymbolIndex {
 
   /** Indexes the workspace `folders`, absolute paths, from the start. */
   useFolders(folders: readonly string[]): void {
+    this.generation++;
     this.entries.clear();
     this.byName.clear();
     this.bytes = 0;
@@ -146,12 +148,18 @@ export class SymbolIndex {
           await this.index(path);
         } else if (this.isFull) return;
         else if (this.found.length > 0) await this.index(this.found.pop()!);
-        else if (!this.walk.done) this.found = await this.walk.next();
+        else if (!this.walk.done) await this.findMore();
         else return;
       }
     } catch (error) {
       if (!isAbort(error)) throw error;
     }
+  }
+
+  private async findMore(): Promise<void> {
+    const { generation } = this;
+    const found = await this.walk.next();
+    if (generation === this.generation) this.found = found;
   }
 
   private get isFull(): boolean {
@@ -160,6 +168,7 @@ export class SymbolIndex {
 
   /** Reads the file or open document anew. */
   private async index(key: string): Promise<void> {
+    const { generation } = this;
     const document = this.open.get(key);
     if (document === undefined && this.isFull && !this.has(key)) return;
     const text = document?.text ?? (await this.read(key));
@@ -179,6 +188,7 @@ export class SymbolIndex {
       if (definitions.length >= MAX_DEFINITIONS) break;
       if (this.background.due) await this.background.rest();
     }
+    if (generation !== this.generation) return;
     this.forget(key);
     this.remember(key, definitions);
   }

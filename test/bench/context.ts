@@ -319,13 +319,12 @@ async function measureIndex() {
   return { context, result };
 }
 
-/** Typing in three files in turns: how long gather takes, and how much of each prompt was read before. */
+/** Typing in three files in turns: how long gather takes with a key, and what of each prompt was read before. */
 async function replay(context: Context | null, vocabulary: Vocabulary, paths: readonly string[]) {
   const texts = new Map(paths.map((path) => [path, readFileSync(join(root, path), "utf8")]));
   let before = new Uint32Array();
   let [total, reused, keys] = [0, 0, 0];
-  const times = { pinned: [] as number[], anew: [] as number[] };
-  let snippetsBefore: readonly Snippet[] = [];
+  const times: number[] = [];
   for (let round = 0; round < 3; round++) {
     for (const path of paths) {
       for (const share of [0.3, 0.6]) {
@@ -350,8 +349,7 @@ async function replay(context: Context | null, vocabulary: Vocabulary, paths: re
               promptTokens: budget.tokens,
               budgetTokens: snippetTokensOf(budget),
             }) ?? [];
-          times[snippets === snippetsBefore ? "pinned" : "anew"].push(performance.now() - start);
-          snippetsBefore = snippets;
+          times.push(performance.now() - start);
           const { tokens } = buildPrompt(cursorAt(document, at + i), snippets, budget, vocabulary);
           let same = 0;
           while (same < Math.min(before.length, tokens.length) && before[same] === tokens[same])
@@ -364,16 +362,42 @@ async function replay(context: Context | null, vocabulary: Vocabulary, paths: re
       }
     }
   }
-  for (const list of Object.values(times)) list.sort((a, b) => a - b);
-  const of = (list: readonly number[]) =>
-    `${round3(quantile(list, 0.5))} / ${round3(quantile(list, 0.95))}`;
+  times.sort((a, b) => a - b);
   return {
     reusedShare: round3(reused / total),
-    pinnedMs: of(times.pinned),
-    anewMs: of(times.anew),
-    anew: times.anew.length,
+    keys,
+    p50Ms: round3(quantile(times, 0.5)),
+    p95Ms: round3(quantile(times, 0.95)),
   };
 }
+
+/** How long a choice takes: going through the server's files, each visit a new one. */
+async function measureChoices(context: Context, vocabulary: Vocabulary) {
+  const paths = shuffled(
+    readdirSync(join(root, "server"), { recursive: true, encoding: "utf8" })
+      .map((path) => join(root, "server", path))
+      .filter(isSourcePath),
+  );
+  const files = paths.map((path) => documentOf(path, readFileSync(path, "utf8")));
+  for (const file of files) context.changed(file);
+  await settled(context);
+  const budget = { tokens: PROMPT_TOKENS };
+  const sizes = { promptTokens: budget.tokens, budgetTokens: snippetTokensOf(budget) };
+  const times: number[] = [];
+  for (let round = 0; round < 4; round++) {
+    for (const [i, document] of files.entries()) {
+      const others = files.filter((_, other) => other !== i).slice(0, 6);
+      const offset = Math.floor(document.text.length * random());
+      const start = performance.now();
+      context.gather({ document, offset, others, count: vocabulary.count, ...sizes });
+      if (round > 0) times.push(performance.now() - start); // the first round warms up
+    }
+  }
+  times.sort((a, b) => a - b);
+  const [p50Ms, p95Ms] = [quantile(times, 0.5), quantile(times, 0.95)].map(round3);
+  return { choices: times.length, p50Ms, p95Ms };
+}
+
 const round3 = (value: number) => round(value, 3);
 
 async function main(): Promise<void> {
@@ -395,6 +419,7 @@ async function main(): Promise<void> {
     ...engine.vocabulary,
     fim: { ...engine.vocabulary.fim!, suffixFirst: false },
   };
+  console.log("choices", await measureChoices(context, engine.vocabulary));
   console.log("replay, suffix first", await replay(context, engine.vocabulary, edited));
   console.log("replay, prefix first", await replay(context, prefixFirst, edited));
   console.log(

@@ -170,6 +170,17 @@ suite("workspace index", () => {
     await index.idle();
     assert.deepEqual(index.statistics, { files: 0, definitions: 0, bytes: 0 });
   });
+  test("keeps nothing that was begun before the folders changed", async () => {
+    const { index, root, names } = await indexOf({ "1.ts": define("a").repeat(3000) });
+    const other = realpathSync(mkdtempSync(join(tmpdir(), "ringside-index-")));
+    made.push(other);
+    write(other, "2.ts", define("b"));
+    index.filesChanged([join(root, "1.ts")]);
+    await new Promise((resolve) => setTimeout(resolve, 8));
+    index.useFolders([other]);
+    await index.idle();
+    assert.equal(names(), "b");
+  });
   test("reads C++ in a .h as C++", () => check({ "1.h": "namespace n {\nvoid a();\n}\n" }, "a"));
   test("ends at once when it is closed", async () => {
     const files = Object.fromEntries(
