@@ -23,10 +23,11 @@ const folder = argv.slice(2).find((argument) => !argument.startsWith("--"));
 
 /** Whether nothing but this machine was talked to; says so, and what else was. */
 function onlyLocal({ local, remote }) {
-  if (local.length === 0) console.error("No socket was seen, not even the tests' own.");
+  const sees = local.length > 0 || process.env.RINGSIDE_GREP !== undefined; // one test may need none
+  if (!sees) console.error("No socket was seen, not even the tests' own.");
   for (const address of remote) console.error(`A socket went elsewhere: ${address}`);
   console.log(`${local.length} addresses were talked to, ${remote.length} of other machines.`);
-  return local.length > 0 && remote.length === 0;
+  return sees && remote.length === 0;
 }
 
 const report = join(mkdtempSync(join(tmpdir(), "ringside-report-")), "report.txt");

@@ -146,6 +146,29 @@ suite("manners of completions", () => {
     assert.doesNotMatch(inserted, /^ {2}/m);
   });
 
+  test("the list of suggestions is gone along with, and keeps its keys", async () => {
+    const item = new vscode.CompletionItem("subtractEverything");
+    const provider = vscode.languages.registerCompletionItemProvider("typescript", {
+      provideCompletionItems: () => [item],
+    });
+    try {
+      const editor = await open("ts", typescript.replace("|", "return |"));
+      await type("sub");
+      await vscode.commands.executeCommand("editor.action.triggerSuggest");
+      const { why } = await api();
+      const reason = await until("a proposal with the list open", async () => {
+        await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+        const text = await why(editor.document.uri);
+        return text.includes("subtractEverything") ? text : null;
+      });
+      assert.match(reason, /The list of suggestions has `subtractEverything` selected/);
+      await vscode.commands.executeCommand("acceptSelectedSuggestion");
+      assert.ok(editor.document.getText().includes("return subtractEverything\n"));
+    } finally {
+      provider.dispose();
+    }
+  });
+
   test("the page of reasons opens beside the code", async () => {
     const editor = await open("ts", typescript);
     await type("return ");
