@@ -110,15 +110,15 @@ function userMessage(asked: Instructed, code: string, before: string, after: str
 function instructionOf({ instruction, preset, problems, text, target }: Instructed): string {
   const own = instruction.trim();
   if (preset === null || preset === "rewrite") return own;
-  if (preset !== "fix") return own === "" ? presets[preset] : `${presets[preset]}\n${own}`;
+  if (preset !== "fix") return [presets[preset], own].join("\n").trim();
   const first = positionOf(text, target.start).line;
   const last = positionOf(text, target.end).line;
-  const here = problems.filter(({ line }) => line >= first && line <= last);
   const lines = text.split(lineBreakOf(text));
-  const rows = (here.length > 0 ? here : problems).map(
-    ({ line, message }) => `- in \`${lines[line]?.trim() ?? ""}\`: ${message}`,
-  );
-  return [presets.fix, ...rows, own].filter((part) => part !== "").join("\n");
+  const rows = problems
+    .filter(({ line }) => line >= first && line <= last)
+    .map(({ line, message }) => `- in \`${lines[line]!.trim()}\`: ${message}`);
+  const what = rows.length === 0 ? "Fix what is wrong with this code." : presets.fix;
+  return [what, ...rows, own].join("\n").trim();
 }
 
 /** A fence that nothing in `text` can end. */
