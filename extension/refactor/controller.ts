@@ -168,15 +168,16 @@ export class RefactorController implements Disposable {
     this.view.textChanged(refactoring);
   }
 
-  private finish(
+  private async finish(
     refactoring: Refactoring,
     { text, breaksSyntax }: Extract<RefactorResult, { kind: "done" }>,
-  ): void {
+  ): Promise<void> {
     refactoring.state = "done";
     refactoring.warned = false;
     refactoring.proposal?.write(text);
     if (refactoring.proposal !== null) refactoring.proposal.breaksSyntax = breaksSyntax;
     this.view.stateChanged(refactoring);
+    await this.view.opened(refactoring);
   }
 
   /** Whatever it has written is gone; what was accepted of it stays. */

@@ -32,6 +32,7 @@ export class ProposalView implements Disposable {
   private readonly lensesChanged = new EventEmitter<void>();
   private readonly item = window.createStatusBarItem("ringside.refactor", StatusBarAlignment.Left);
   private readonly timers = new Map<string, NodeJS.Timeout>(); // by id
+  private readonly opening = new Map<string, Promise<void>>(); // by id
   private readonly registered: readonly Disposable[];
 
   /** `onClosed` hears of a proposal whose diff the user has closed. */
@@ -70,7 +71,19 @@ export class ProposalView implements Disposable {
   }
 
   /** Opens the diff, or brings it to the front. */
-  async open({ uri, proposalUri, languageId, title, proposal }: Refactoring): Promise<void> {
+  open(refactoring: Refactoring): Promise<void> {
+    const opening = this.openDiff(refactoring);
+    this.opening.set(refactoring.id, opening);
+    return opening;
+  }
+
+  /** Ends once the diff is open, if it is being opened. */
+  async opened({ id }: Refactoring): Promise<void> {
+    await this.opening.get(id);
+  }
+
+  private async openDiff(refactoring: Refactoring): Promise<void> {
+    const { uri, proposalUri, languageId, title, proposal } = refactoring;
     const proposed = await workspace.openTextDocument(proposalUri);
     if (proposed.languageId !== languageId) {
       await languages.setTextDocumentLanguage(proposed, languageId);
@@ -81,6 +94,7 @@ export class ProposalView implements Disposable {
       preview: false,
       selection,
     });
+    this.changed.fire(proposalUri); // what was written while it opened was not heard by anyone
     this.showState();
   }
 
@@ -119,6 +133,8 @@ export class ProposalView implements Disposable {
   async close(refactoring: Refactoring): Promise<void> {
     clearTimeout(this.timers.get(refactoring.id));
     this.timers.delete(refactoring.id);
+    await this.opened(refactoring); // what is not open yet can't be closed
+    this.opening.delete(refactoring.id);
     await window.tabGroups.close(tabsOf(refactoring));
     this.showState();
   }
