@@ -36,8 +36,9 @@ export async function acceptOne(
   }
   if (!(await apply(document, [hunk]))) return;
   proposal.accepted(hunk);
-  if (proposal.hunks.length === 0) await leave(controller, refactoring, document);
-  else controller.view.stateChanged(refactoring);
+  if (proposal.hunks.length === 0) return leave(controller, refactoring, document);
+  controller.view.stateChanged(refactoring);
+  controller.view.showNext(refactoring, hunk.afterLine);
 }
 
 function hunkAtCursor({ proposal, proposalUri }: Refactoring): Hunk | undefined {

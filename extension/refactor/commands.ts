@@ -59,8 +59,8 @@ export const refactorCommands: Readonly<Record<string, Run>> = {
   ),
 
   "ringside.changeInstruction": withCurrent(async (controller, refactoring) => {
-    const { instruction } = refactoring.asked;
-    const does = await controller.instructions.ask(instruction);
+    const { instruction, problems } = refactoring.asked;
+    const does = await controller.instructions.ask(problems.length > 0, instruction);
     if (does !== undefined) {
       await controller.regenerate(refactoring, { ...refactoring.asked, ...does });
     }
@@ -111,10 +111,11 @@ async function start({ refactor }: RefactorServices, argument: RefactorArgument)
   const document = await workspace.openTextDocument(own);
   const shown = window.visibleTextEditors.find((one) => one.document === document);
   const range = argument.range ?? shown?.selection ?? new Range(0, 0, 0, 0);
-  const does = given(argument) ?? (await refactor.instructions.ask());
+  const problems = problemsIn(document, range);
+  const does = given(argument) ?? (await refactor.instructions.ask(problems.length > 0));
   if (does === undefined) return;
   const selected = { start: document.offsetAt(range.start), end: document.offsetAt(range.end) };
-  await refactor.start(document, selected, { ...does, problems: problemsIn(document, range) });
+  await refactor.start(document, selected, { ...does, problems });
 }
 
 function given({ preset, instruction = "" }: RefactorArgument): Instruction | null {

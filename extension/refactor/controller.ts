@@ -163,7 +163,7 @@ export class RefactorController implements Disposable {
     }
     refactoring.state = "writing";
     refactoring.linesWritten = text.split("\n").length;
-    refactoring.proposal?.write(text);
+    refactoring.proposal?.writePart(text);
     report(refactoring.says);
     this.view.textChanged(refactoring);
   }
@@ -178,6 +178,7 @@ export class RefactorController implements Disposable {
     if (refactoring.proposal !== null) refactoring.proposal.breaksSyntax = breaksSyntax;
     this.view.stateChanged(refactoring);
     await this.view.opened(refactoring);
+    this.view.showNext(refactoring);
   }
 
   /** Whatever it has written is gone; what was accepted of it stays. */

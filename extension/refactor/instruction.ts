@@ -38,8 +38,11 @@ export class Instructions {
     return this.keep([]);
   }
 
-  /** Undefined if the user thinks better of it. `value`: what stands in the box at first. */
-  ask(value = ""): Promise<Instruction | undefined> {
+  /**
+   * Undefined if the user thinks better of it. `problems`: whether there is
+   * something to fix; `value`: what stands in the box at first.
+   */
+  ask(problems: boolean, value = ""): Promise<Instruction | undefined> {
     const pick = window.createQuickPick<Item>();
     pick.title = "Ringside: Refactor Selection";
     pick.placeholder = "What should change? In your own words, or choose.";
@@ -47,7 +50,7 @@ export class Instructions {
     pick.value = value;
     pick.buttons = [forgetAll];
     const show = () => {
-      pick.items = itemsFor(pick.value, this.history);
+      pick.items = itemsFor(pick.value, this.history, problems);
     };
     show();
     return new Promise((resolve) => {
@@ -76,18 +79,23 @@ export class Instructions {
   }
 }
 
-/** What was typed first, so that Enter means it; then what is ready-made, and what was asked before. */
-function itemsFor(typed: string, history: readonly string[]): Item[] {
+/**
+ * What was typed first, so that Enter means it; then what is ready-made, and what was asked before.
+ * Fixing is offered where there are `problems`.
+ */
+function itemsFor(typed: string, history: readonly string[], problems: boolean): Item[] {
   const own = (instruction: string) => ({ preset: null, instruction });
   const words = typed.trim();
   const asTyped: Item[] =
     words === "" ? [] : [{ label: `$(edit) ${words}`, alwaysShow: true, does: own(words) }];
-  const ready = presets.map(
-    ({ id, title, icon }): Item => ({
-      label: `$(${icon}) ${title}`,
-      does: { preset: id, instruction: "" },
-    }),
-  );
+  const ready = presets
+    .filter(({ id }) => problems || id !== "fix")
+    .map(
+      ({ id, title, icon }): Item => ({
+        label: `$(${icon}) ${title}`,
+        does: { preset: id, instruction: "" },
+      }),
+    );
   const before = history
     .filter((instruction) => instruction !== words)
     .map(

@@ -1,6 +1,7 @@
 // What is proposed for a document, and what of it is accepted: texts and offsets, nothing of VS Code.
 
 import { type Hunk, hunksBetween, withHunk } from "./hunks";
+import { withRest } from "./unfinished";
 
 /** UTF-16 offsets, the end not included. */
 export interface Span {
@@ -30,6 +31,12 @@ export class Proposal {
     readonly target: Span,
   ) {
     this.whole = base;
+  }
+
+  /** `text` is the first part of what will stand in the target's place. */
+  writePart(text: string): void {
+    const { start, end } = this.target;
+    this.write(withRest(this.base.slice(start, end), text));
   }
 
   /** `text` stands in the target's place. Not once a hunk is accepted. */

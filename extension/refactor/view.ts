@@ -7,10 +7,13 @@ import {
   type Disposable,
   EventEmitter,
   languages,
+  Position,
   Range,
+  Selection,
   StatusBarAlignment,
   type Tab,
   TabInputTextDiff,
+  TextEditorRevealType,
   ThemeColor,
   type Uri,
   window,
@@ -128,6 +131,20 @@ export class ProposalView implements Disposable {
     this.changed.fire(proposalUri);
     this.lensesChanged.fire();
     this.showState();
+  }
+
+  /** Puts the cursor at the first change from `line` of the proposal on, else at the first of all. */
+  showNext({ proposal, proposalUri }: Refactoring, line = 0): void {
+    const hunks = proposal?.hunks ?? [];
+    const next = hunks.find(({ afterLine }) => afterLine >= line) ?? hunks[0];
+    const wanted = proposalUri.toString();
+    const editor = window.visibleTextEditors.find(
+      ({ document }) => document.uri.toString() === wanted,
+    );
+    if (next === undefined || editor === undefined) return;
+    const place = new Position(next.afterLine, 0);
+    editor.selection = new Selection(place, place);
+    editor.revealRange(editor.selection, TextEditorRevealType.InCenterIfOutsideViewport);
   }
 
   async close(refactoring: Refactoring): Promise<void> {
