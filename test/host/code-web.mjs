@@ -42,7 +42,7 @@ try {
   const toasts = await page.evaluate(() => window.ringsideToasts);
   // VS Code's own TypeScript extension misses its compiler, which this server does not carry; and what
   // the user asked for by name, a download or a refactoring, shows its progress.
-  const ours = toasts.filter((text) => !/tsserver|^Downloading |^Refactoring /.test(text));
+  const ours = toasts.filter((text) => !/tsserver|^Downloading |^Refactoring\b/.test(text));
   if (ours.length > 0) {
     console.error(`A popup was shown:\n${ours.join("\n")}`);
     code = 1;
