@@ -213,7 +213,7 @@ connection.onRequest(refactorMethod, async (params: RefactorParams, token) => {
   const result = await refactors.run(
     params,
     document === undefined ? null : asOpen(document),
-    { engine, settings },
+    { engine, settings, trees: session.trees },
     (progress) => void connection.sendNotification(refactorProgressMethod, progress),
     controller.signal,
   );

@@ -10,7 +10,7 @@ import type {
   RefusalCode,
   Settings,
 } from "../protocol";
-import { parse } from "../syntax";
+import type { SyntaxTrees } from "../trees";
 import { type Answer, readAnswer } from "./answer";
 import { syntaxErrors } from "./check";
 import { chatPromptOf } from "./prompt";
@@ -22,6 +22,7 @@ export interface RefactorServices {
   /** null: none is loaded. */
   readonly engine: Generator | null;
   readonly settings: Settings;
+  readonly trees: SyntaxTrees;
 }
 
 type Heard = (progress: RefactorProgress) => void;
@@ -82,7 +83,7 @@ async function refactor(
   signal: AbortSignal,
 ): Promise<RefactorResult> {
   signal.throwIfAborted();
-  const { engine, settings } = services;
+  const { engine, settings, trees } = services;
   if (engine === null) return refused("NO_MODEL", "No model is loaded. The status item says why.");
   if (opened === null || opened.version !== params.version) {
     return refused("DOCUMENT_CHANGED", "The document has changed since. Ask again.");
@@ -93,7 +94,8 @@ async function refactor(
     start: offsetOf(text, params.range.start),
     end: offsetOf(text, params.range.end),
   };
-  const tree = parse(languageId, text);
+  const tree = trees.of(document.uri, languageId, text);
+  const errors = syntaxErrors(tree);
   const rewrites = params.preset === "rewrite";
   const target = rewrites ? blockOf(text, tree, selected) : targetOf(text, tree, selected);
   if (target === null) {
@@ -108,7 +110,7 @@ async function refactor(
   const tell = (code: string) =>
     onProgress({ id: params.id, target: range, text: inDocument(code) });
   tell("");
-  const asked = { params, document, target, engine, settings };
+  const asked = { params, document, target, engine, settings, trees };
   const answer = rewrites
     ? await rewritten(asked, tell, signal)
     : await instructed(asked, tell, signal);
@@ -118,16 +120,15 @@ async function refactor(
   }
   const result = inDocument(answer.text);
   const after = text.slice(0, target.start) + result + text.slice(target.end);
-  const breaksSyntax = syntaxErrors(parse(languageId, after)) > syntaxErrors(tree);
+  const breaksSyntax = syntaxErrors(trees.of(document.uri, languageId, after)) > errors;
   return { kind: "done", target: range, text: result, breaksSyntax };
 }
 
-interface AskedOf {
+interface AskedOf extends Omit<RefactorServices, "engine"> {
   readonly params: RefactorParams;
   readonly document: OpenDocument;
   readonly target: Span;
   readonly engine: Generator;
-  readonly settings: Settings;
 }
 
 type Tell = (code: string) => void;
@@ -135,12 +136,12 @@ type Tell = (code: string) => void;
 type Outcome = Answer | { readonly kind: "cut" };
 
 async function rewritten(
-  { params: { attempt }, document, target, engine, settings }: AskedOf,
+  { params: { attempt }, document, target, ...services }: AskedOf,
   tell: Tell,
   signal: AbortSignal,
 ): Promise<Outcome> {
   const request = { document, target, attempt };
-  const text = await rewrite(request, { engine, settings }, seldom(tell), signal);
+  const text = await rewrite(request, services, seldom(tell), signal);
   return text === "" ? { kind: "prose", text: "" } : { kind: "code", text };
 }
 

@@ -8,7 +8,8 @@ import { finish, indentOf, lastLine } from "../finish";
 import type { Generator } from "../generator";
 import { buildPrompt, type Cursor } from "../prompt";
 import type { Settings } from "../protocol";
-import { syntaxAt } from "../syntax";
+import { cursorSyntax } from "../syntax";
+import type { SyntaxTrees } from "../trees";
 import { ancestors, nodeAt, targetOf } from "./target";
 import { blank, type Span, unixBreaks } from "./text";
 
@@ -47,14 +48,20 @@ export interface Rewriting {
   readonly attempt: number;
 }
 
+interface Rewriters {
+  readonly engine: Generator;
+  readonly settings: Settings;
+  readonly trees: SyntaxTrees;
+}
+
 /** What stands in the target's place instead, its line breaks \n. Rejects as generate does. */
 export async function rewrite(
   { document, target, attempt }: Rewriting,
-  { engine, settings }: { readonly engine: Generator; readonly settings: Settings },
+  { engine, settings, trees }: Rewriters,
   onText: (text: string) => void,
   signal: AbortSignal,
 ): Promise<string> {
-  const { text, languageId } = document;
+  const { text, uri, languageId } = document;
   const before = unixBreaks(text.slice(target.start, target.end));
   const around = text.slice(0, target.start) + text.slice(target.end);
   const cursor = cursorAt({ ...document, text: around }, target.start);
@@ -62,7 +69,8 @@ export async function rewrite(
   const wanted = vocabulary.encode(before, false).length * GROWTH + MORE_TOKENS;
   const maxTokens = Math.min(wanted, Math.floor(contextTokens / 2));
   const budget = limits({ ...settings, maxTokens }, null, contextTokens);
-  const { features } = syntaxAt(languageId, around, target.start);
+  const tree = trees.of(uri, languageId, around);
+  const { features } = cursorSyntax(languageId, tree, around, target.start);
   const generated = await engine.generate(
     buildPrompt(cursor, [], budget, vocabulary),
     {

@@ -8,6 +8,7 @@ import { wholeBlock } from "../../../server/refactor/rewrite";
 import { Refactors } from "../../../server/refactor/refactor";
 import { offsetOf, positionOf } from "../../../server/refactor/text";
 import { defaultSettings } from "../../../server/settings";
+import { SyntaxTrees } from "../../../server/trees";
 import { read, vocabulary } from "../support";
 
 const uri = "file:///p/a.ts";
@@ -108,6 +109,8 @@ function request(source: string, changes: Partial<RefactorParams> = {}) {
   return { params, document: { uri, languageId: "typescript", version: 1, text } };
 }
 
+const others = () => ({ settings: defaultSettings, trees: new SyntaxTrees() });
+
 interface Ran {
   readonly result: RefactorResult;
   readonly progress: readonly RefactorProgress[];
@@ -125,7 +128,7 @@ async function run(
   const { params, document } = request(source, changes);
   const model = new ScriptedModel(script);
   const progress: RefactorProgress[] = [];
-  const services = { engine: model, settings: defaultSettings };
+  const services = { engine: model, ...others() };
   const hear = (news: RefactorProgress) => progress.push(news);
   const result = await new Refactors().run(params, document, services, hear, signal);
   const { text } = document;
@@ -251,19 +254,18 @@ suite("refactoring", () => {
     refuses(source, { pieces: [`${f}\nb();`], stop: "contextFull" }, "CUT_OFF", /longer than/));
   test("refuses without a model or a document", async () => {
     const { params, document } = request(source);
-    const settings = defaultSettings;
     const signal = new AbortController().signal;
     const hear = () => assert.fail("nothing is under way");
     const without = await new Refactors().run(
       params,
       document,
-      { engine: null, settings },
+      { engine: null, ...others() },
       hear,
       signal,
     );
     assert.equal(without.kind === "refused" && without.code, "NO_MODEL");
     const engine = new ScriptedModel({ pieces: [] });
-    const closed = await new Refactors().run(params, null, { engine, settings }, hear, signal);
+    const closed = await new Refactors().run(params, null, { engine, ...others() }, hear, signal);
     assert.equal(closed.kind === "refused" && closed.code, "DOCUMENT_CHANGED");
   });
   test("says why it failed, and never rejects", async () => {
@@ -296,10 +298,9 @@ suite("several refactorings", () => {
   });
   test("are one a document, the newer one; and others at the same time", async () => {
     const refactors = new Refactors();
-    const settings = defaultSettings;
     const start = (script: Script, other = uri) => {
       const { params, document } = request(source, { textDocument: { uri: other } });
-      const services = { engine: new ScriptedModel(script), settings };
+      const services = { engine: new ScriptedModel(script), ...others() };
       const signal = new AbortController().signal;
       return refactors.run(params, { ...document, uri: other }, services, () => {}, signal);
     };
@@ -317,7 +318,7 @@ suite("several refactorings", () => {
   test("end when the server does", async () => {
     const refactors = new Refactors();
     const { params, document } = request(source);
-    const services = { engine: new ScriptedModel(slow), settings: defaultSettings };
+    const services = { engine: new ScriptedModel(slow), ...others() };
     const running = refactors.run(
       params,
       document,
