@@ -205,7 +205,8 @@ connection.onRequest(pullMethod, async (params: PullParams, token) => {
 });
 
 connection.onRequest(refactorMethod, async (params: RefactorParams, token) => {
-  current?.abort(); // what is completed meanwhile would queue before it
+  current?.abort(); // it would queue behind what is being completed
+  session.lookAhead.cancel();
   const controller = new AbortController();
   const listener = token.onCancellationRequested(() => controller.abort());
   const document = documents.get(params.textDocument.uri);
