@@ -14,7 +14,7 @@ export async function acceptAll(
 ): Promise<void> {
   const document = await acceptable(controller, refactoring);
   if (document === null) return;
-  if (await apply(document, refactoring.proposal!.hunks)) {
+  if (await apply(document, refactoring, refactoring.proposal!.hunks)) {
     await leave(controller, refactoring, document);
   }
 }
@@ -34,8 +34,7 @@ export async function acceptOne(
     window.setStatusBarMessage("There is no change at the cursor", SHOWN_MS);
     return;
   }
-  if (!(await apply(document, [hunk]))) return;
-  proposal.accepted(hunk);
+  if (!(await apply(document, refactoring, [hunk]))) return;
   if (proposal.hunks.length === 0) return leave(controller, refactoring, document);
   controller.view.stateChanged(refactoring);
   controller.view.showNext(refactoring, hunk.afterLine);
@@ -71,19 +70,24 @@ async function acceptable(
   return document;
 }
 
-async function apply(document: TextDocument, hunks: readonly Hunk[]): Promise<boolean> {
+/** Whether `hunks` are in the document now. */
+async function apply(
+  document: TextDocument,
+  refactoring: Refactoring,
+  hunks: readonly Hunk[],
+): Promise<boolean> {
+  if (refactoring.accepting) return false; // the key was pressed twice
+  refactoring.accepting = true;
   const edit = new WorkspaceEdit();
   for (const { start, end, text } of hunks) {
-    edit.replace(
-      document.uri,
-      new Range(document.positionAt(start), document.positionAt(end)),
-      text,
-    );
+    const range = new Range(document.positionAt(start), document.positionAt(end));
+    edit.replace(document.uri, range, text);
   }
   const applied = await workspace.applyEdit(edit);
-  if (!applied) {
-    void window.showErrorMessage("Refactoring: the file can't be edited. Is it read-only?");
-  }
+  // From the last to the first, so that the places of those before stay what they are.
+  if (applied) for (const hunk of hunks.toReversed()) refactoring.proposal?.accepted(hunk);
+  else void window.showErrorMessage("Refactoring: the file can't be edited. Is it read-only?");
+  refactoring.accepting = false;
   return applied;
 }
 

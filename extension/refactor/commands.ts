@@ -59,11 +59,11 @@ export const refactorCommands: Readonly<Record<string, Run>> = {
   ),
 
   "ringside.changeInstruction": withCurrent(async (controller, refactoring) => {
-    const { instruction, problems } = refactoring.asked;
-    const does = await controller.instructions.ask(problems.length > 0, instruction);
-    if (does !== undefined) {
-      await controller.regenerate(refactoring, { ...refactoring.asked, ...does });
-    }
+    const { uri, asked } = refactoring;
+    const does = await controller.instructions.ask(asked.problems.length > 0, asked.instruction);
+    if (does === undefined) return;
+    const document = await workspace.openTextDocument(uri);
+    await controller.start(document, refactoring.selected, { ...asked, ...does });
   }),
 
   "ringside.clearInstructions": async ({ refactor }) => refactor.instructions.clear(),
@@ -102,14 +102,14 @@ function read(argument: unknown): RefactorArgument {
 
 async function start({ refactor }: RefactorServices, argument: RefactorArgument): Promise<void> {
   const editor = window.activeTextEditor;
-  const uri = refactor.find(argument.uri)?.uri ?? argument.uri ?? editor?.document.uri;
-  const own = uri?.scheme === SCHEME ? refactor.find(uri)?.uri : uri;
-  if (own === undefined || !schemes.includes(own.scheme)) {
+  const meant = argument.uri ?? editor?.document.uri;
+  const uri = meant?.scheme === SCHEME ? refactor.find(meant)?.uri : meant; // of a proposal, its file
+  if (uri === undefined || !schemes.includes(uri.scheme)) {
     window.setStatusBarMessage("There is no code here to refactor", SHOWN_MS);
     return;
   }
-  const document = await workspace.openTextDocument(own);
-  const shown = window.visibleTextEditors.find((one) => one.document === document);
+  const document = await workspace.openTextDocument(uri);
+  const shown = [editor, ...window.visibleTextEditors].find((one) => one?.document === document);
   const range = argument.range ?? shown?.selection ?? new Range(0, 0, 0, 0);
   const problems = problemsIn(document, range);
   const does = given(argument) ?? (await refactor.instructions.ask(problems.length > 0));

@@ -56,22 +56,30 @@ export class RefactorController implements Disposable {
     return [...this.refactorings.values()].find(({ id }) => id === uri.query);
   }
 
-  /** Asks the model. Ends once all is written, or nothing is. One under way in `document` is over. */
-  async start(document: TextDocument, selected: Span, asked: Asked): Promise<void> {
+  /**
+   * Asks the model. Ends once all is written, or nothing is. One under way in `document` is over.
+   * `attempt`: above 0, for another answer than the likeliest.
+   */
+  async start(document: TextDocument, selected: Span, asked: Asked, attempt = 0): Promise<void> {
     const before = this.find(document.uri);
     if (before !== undefined) await this.discard(before);
     const refactoring = new Refactoring(document.uri, document.languageId, selected, asked);
+    refactoring.attempt = attempt;
     this.refactorings.set(document.uri.toString(), refactoring);
     await this.run(refactoring);
   }
 
-  /** Asks again, about what stands now where the target was. */
-  async regenerate(refactoring: Refactoring, asked = refactoring.asked): Promise<void> {
+  /** Asks for another answer, about what stands now where the target was. */
+  async regenerate(refactoring: Refactoring): Promise<void> {
+    const attempt = refactoring.attempt + 1;
+    if (this.find(refactoring.uri) !== refactoring) {
+      // It is over, since it was refused or while the user was asked.
+      const document = await workspace.openTextDocument(refactoring.uri);
+      return this.start(document, refactoring.selected, refactoring.asked, attempt);
+    }
     refactoring.cancellation.cancel();
     refactoring.cancellation = new CancellationTokenSource();
-    refactoring.asked = asked;
-    refactoring.attempt++;
-    this.refactorings.set(refactoring.uri.toString(), refactoring);
+    refactoring.attempt = attempt;
     await this.run(refactoring);
   }
 
@@ -90,10 +98,11 @@ export class RefactorController implements Disposable {
       refactoring.proposal = before;
       refactoring.state = "done";
       this.view.stateChanged(refactoring);
-    } else await this.discard(refactoring);
-    if (result.kind === "cancelled")
-      void window.setStatusBarMessage("Refactoring stopped", READ_MS);
-    else explain(result, () => void this.regenerate(refactoring));
+    } else {
+      await this.discard(refactoring);
+    }
+    if (result.kind !== "cancelled") explain(result, () => void this.regenerate(refactoring));
+    else window.setStatusBarMessage("Refactoring stopped", READ_MS);
   }
 
   /** What `ask` gives. A notification shows how far it is, can stop it, and says what came of it. */
@@ -132,11 +141,12 @@ export class RefactorController implements Disposable {
       document.positionAt(selected.start),
       document.positionAt(selected.end),
     );
-    const uri = this.client.code2ProtocolConverter.asUri(refactoring.uri);
-    const textDocument = { uri };
-    const { version } = document;
     const params: RefactorParams = {
-      ...{ id, textDocument, version, range: { start, end }, attempt },
+      id,
+      textDocument: { uri: this.client.code2ProtocolConverter.asUri(refactoring.uri) },
+      version: document.version,
+      range: { start, end },
+      attempt,
       ...asked,
     };
     const base = document.getText();
@@ -155,7 +165,7 @@ export class RefactorController implements Disposable {
     const request = this.requests.get(id);
     if (request === undefined) return;
     const { refactoring, base, report } = request;
-    if (text === "") {
+    if (text === "" && refactoring.state === "asked") {
       const span = { start: offsetOf(base, target.start), end: offsetOf(base, target.end) };
       refactoring.proposal = new Proposal(base, span);
       void this.view.open(refactoring);
@@ -174,8 +184,7 @@ export class RefactorController implements Disposable {
   ): Promise<void> {
     refactoring.state = "done";
     refactoring.warned = false;
-    refactoring.proposal?.write(text);
-    if (refactoring.proposal !== null) refactoring.proposal.breaksSyntax = breaksSyntax;
+    refactoring.proposal?.write(text, breaksSyntax);
     this.view.stateChanged(refactoring);
     await this.view.opened(refactoring);
     this.view.showNext(refactoring);

@@ -40,8 +40,9 @@ export class Proposal {
   }
 
   /** `text` stands in the target's place. Not once a hunk is accepted. */
-  write(text: string): void {
+  write(text: string, breaksSyntax = false): void {
     const { start, end } = this.target;
+    this.breaksSyntax = breaksSyntax;
     this.whole = this.base.slice(0, start) + text + this.base.slice(end);
     this.found = null;
   }

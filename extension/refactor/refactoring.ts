@@ -25,6 +25,8 @@ export class Refactoring {
   linesWritten = 0;
   /** Whether the user has been told that it breaks the syntax. */
   warned = false;
+  /** Whether an edit of the document is on its way: another one would not fit what comes of it. */
+  accepting = false;
   attempt = 0;
   /** Of the request under way. */
   cancellation = new CancellationTokenSource();
@@ -35,7 +37,7 @@ export class Refactoring {
     readonly uri: Uri,
     readonly languageId: string,
     public selected: Span,
-    public asked: Asked,
+    readonly asked: Asked,
   ) {
     this.proposalUri = Uri.from({ scheme: SCHEME, path: uri.path, query: this.id });
     this.listener = workspace.onDidChangeTextDocument(({ document, contentChanges }) => {

@@ -214,6 +214,27 @@ suite("refactoring by instruction", () => {
     }
   });
 
+  test("an instruction is chosen from those that are ready", async () => {
+    await open("ts", source);
+    const running = run("ringside.refactor");
+    await delay(500); // for the box to open: nothing tells
+    await vscode.commands.executeCommand("workbench.action.acceptSelectedQuickOpenItem");
+    await running;
+    assert.match(endpoint.asked[0]!.messages.at(-1)!.content, /simpler and easier to read/);
+    await shown(after);
+  });
+
+  test("accepting twice at once applies it once", async () => {
+    const editor = await open("ts", source);
+    await use();
+    await shown(after);
+    const { messages } = await answering(undefined, async () => {
+      await Promise.all([run("ringside.acceptRefactoring"), run("ringside.acceptRefactoring")]);
+    });
+    assert.deepEqual(messages, []);
+    assert.equal(editor.document.getText(), after);
+  });
+
   test("Windows line breaks and tabs stay", async () => {
     const windows = (text: string) => text.replaceAll("  ", "\t").replaceAll("\n", "\r\n");
     const editor = await open("ts", windows(source));
