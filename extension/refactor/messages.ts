@@ -2,7 +2,7 @@
 // answered where the user is.
 
 import { commands, window } from "vscode";
-import type { RefactorResult } from "../../server/protocol";
+import type { RefactorResult, RefusalCode } from "../../server/protocol";
 
 export type Unsuccessful = Extract<RefactorResult, { kind: "refused" | "failed" }>;
 
@@ -16,7 +16,7 @@ const buttons = {
 
 type Button = keyof typeof buttons;
 
-const offered: Readonly<Record<string, readonly Button[]>> = {
+const offered: Readonly<Record<RefusalCode, readonly Button[]>> = {
   CANT_CHAT: ["Choose a Model", "Rewrite This Block"],
   NO_MODEL: ["Show Log"],
   NO_TARGET: [],
@@ -27,10 +27,11 @@ const offered: Readonly<Record<string, readonly Button[]>> = {
 };
 
 /** Returns at once: whether and when the user answers is the user's affair. */
-export function explain({ kind, code, message }: Unsuccessful, regenerate: () => void): void {
-  const choices: readonly Button[] = kind === "failed" ? ["Show Log"] : (offered[code] ?? []);
-  const show = kind === "failed" ? window.showErrorMessage : window.showWarningMessage;
-  void show(`Refactoring: ${message}`, ...choices).then((chosen) => {
+export function explain(result: Unsuccessful, regenerate: () => void): void {
+  const failed = result.kind === "failed";
+  const choices: readonly Button[] = failed ? ["Show Log"] : offered[result.code];
+  const show = failed ? window.showErrorMessage : window.showWarningMessage;
+  void show(`Refactoring: ${result.message}`, ...choices).then((chosen) => {
     if (chosen === undefined) return;
     const command = buttons[chosen];
     if (command === null) regenerate();

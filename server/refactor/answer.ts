@@ -123,15 +123,11 @@ const shell = /^(sh|bash|shell|zsh|console|powershell|ps1|terminal|text|diff|out
 /** Of several blocks, the one that has most of the original's lines, and is not the original. */
 function meant(blocks: readonly Block[], original: string): string {
   const wanted = new Set(linesOf(original));
-  const isOriginal = ({ text }: Block) =>
-    linesOf(text).join("\n") === [...linesOf(original)].join("\n");
-  const first = (tests: ((block: Block) => boolean)[]) =>
-    tests.map((test) => blocks.filter(test)).find(({ length }) => length > 0) ?? blocks;
-  const candidates = first([
-    (block) => !blank(block.text) && !shell.test(block.info) && !isOriginal(block),
-    (block) => !blank(block.text) && !shell.test(block.info),
-    (block) => !blank(block.text),
-  ]);
+  const isOriginal = ({ text }: Block) => linesOf(text).join() === linesOf(original).join();
+  const filled = blocks.filter(({ text }) => !blank(text));
+  const code = filled.filter(({ info }) => !shell.test(info));
+  const changed = code.filter((block) => !isOriginal(block));
+  const candidates = [changed, code, filled, blocks].find(({ length }) => length > 0)!;
   const score = ({ text }: Block) => new Set(linesOf(text).filter((line) => wanted.has(line))).size;
   const better = (a: Block, b: Block) =>
     score(b) > score(a) || (score(b) === score(a) && b.text.length > a.text.length) ? b : a;
@@ -169,11 +165,12 @@ function unfenced(text: string, { languageId, complete }: Asked): Answer {
 
 /** Whether `line` is said to the reader: it starts as a sentence does, has words, and ends as one. */
 function isSentence(line: string): boolean {
-  const words = line.replace(/`[^`]*`/g, "x");
+  const words = line.replace(/`[^`]*`/g, "x").trim();
   if (!/^(\*\*|[-*] )?["'(]?[A-Z]/.test(words) || /[{}[\];=<>]/.test(words)) return false;
-  if (/[.:!?]["')*]*\s*$/.test(words))
-    return /[A-Za-z]+[,!]? \w+/.test(words) || /^\w+[!:.]\s*$/.test(words);
-  return !/[().:]/.test(words) && /^(\S+ ){3,}\S+\s*$/.test(words);
+  if (/^[A-Z]{2,}\b/.test(words)) return false; // SQL
+  const ends = /[.:!?]["')*]*$/.test(words);
+  if (ends) return /[A-Za-z]+[,!]? \w+/.test(words) || /^\w+[!:.]$/.test(words);
+  return !/[().:]/.test(words) && /^(\S+ ){3,}\S+$/.test(words);
 }
 
 const mayBecomeSentence = (line: string) => /^["'*-]*\s?[A-Z][\w ,'’`-]*$/.test(line);

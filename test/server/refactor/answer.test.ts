@@ -52,6 +52,12 @@ suite("reading a chat model's answer", () => {
     test("takes bare code as it is", () => check(original, original));
     test("takes bare code that starts with a capital letter", () =>
       check("Foo.bar();", "Foo.bar();"));
+    test("takes bare SQL", () =>
+      check(
+        "SELECT name FROM users\nWHERE id IN one",
+        "SELECT name FROM users\nWHERE id IN one",
+        "sql",
+      ));
     test("takes a bare Python block", () =>
       check(
         "for item in items:\n    print(item)",
