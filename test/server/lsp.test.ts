@@ -228,7 +228,7 @@ suite("language server", () => {
       assert.deepEqual(result.target.start, { line: 1, character: 2 });
       assert.deepEqual(heard[0], { id: "1", target: result.target, text: "" });
       assert.ok(heard.length > 1);
-      assert.equal((await ask(client)).length, 1);
+      assert.ok((await ask(client)).length > 0);
     }));
   test("cancels a completion for a refactoring, and a refactoring for the newer one", () =>
     check({ ...quick, debounceMs: 300 }, async (client) => {
