@@ -10,6 +10,9 @@ import {
 import { type Statistics, statisticsMethod, whyMethod } from "../server/protocol";
 import { createClient } from "./client";
 import { commands } from "./commands";
+import { registerActions } from "./refactor/actions";
+import { RefactorController } from "./refactor/controller";
+import { Instructions } from "./refactor/instruction";
 import { offBecause } from "./settings";
 import { StatisticsPanel } from "./statistics/panel";
 import { StatusItem } from "./status";
@@ -35,7 +38,9 @@ export async function activate(context: ExtensionContext): Promise<Api> {
     activity: (next) => status.showActivity(next),
   });
   const whyPage = new WhyPage();
-  const services = { client, log, status, whyPage, statistics: new StatisticsPanel() };
+  const statistics = new StatisticsPanel();
+  const refactor = new RefactorController(client, new Instructions(context.globalState));
+  const services = { client, log, status, whyPage, statistics, refactor };
   stop = () => (client.needsStop() ? client.stop() : Promise.resolve());
 
   const showWhetherOff = () =>
@@ -44,6 +49,8 @@ export async function activate(context: ExtensionContext): Promise<Api> {
   context.subscriptions.push(
     log,
     status.item,
+    refactor,
+    registerActions(),
     workspace.registerTextDocumentContentProvider(whyScheme, whyPage),
     window.onDidChangeActiveTextEditor(showWhetherOff),
     workspace.onDidChangeConfiguration(showWhetherOff),

@@ -20,6 +20,7 @@ export async function run(): Promise<void> {
   require("./completion.test");
   require("./lifecycle.test");
   require("./manners.test");
+  require("./refactor.test");
   await new Promise<void>((resolve, reject) => {
     const runner = mocha.run((failures) => {
       const { passes = 0 } = runner.stats ?? {};
