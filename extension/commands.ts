@@ -4,12 +4,13 @@ import { type LogOutputChannel, window } from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import { showMenu } from "./menu";
 import { chooseModel, downloadModel } from "./models";
+import { type RefactorServices, refactorCommands } from "./refactor/commands";
 import { get, set } from "./settings";
 import type { StatisticsPanel } from "./statistics/panel";
 import type { StatusItem } from "./status";
 import type { WhyPage } from "./why";
 
-export interface CommandServices {
+export interface CommandServices extends RefactorServices {
   readonly client: LanguageClient;
   readonly log: LogOutputChannel;
   readonly status: StatusItem;
@@ -49,4 +50,6 @@ export const commands: Readonly<
     downloadModel(client, typeof id === "string" ? id : undefined),
 
   "ringside.showLog": ({ log }) => log.show(true),
+
+  ...refactorCommands,
 };

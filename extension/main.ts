@@ -1,8 +1,18 @@
 // The extension: starts the server when the first text document opens, and shows its state.
 
-import { commands as vscodeCommands, type ExtensionContext, window, workspace } from "vscode";
+import {
+  type ExtensionContext,
+  type Uri,
+  commands as vscodeCommands,
+  window,
+  workspace,
+} from "vscode";
+import { type Statistics, statisticsMethod, whyMethod } from "../server/protocol";
 import { createClient } from "./client";
 import { commands } from "./commands";
+import { registerActions } from "./refactor/actions";
+import { RefactorController } from "./refactor/controller";
+import { Instructions } from "./refactor/instruction";
 import { offBecause } from "./settings";
 import { StatisticsPanel } from "./statistics/panel";
 import { StatusItem } from "./status";
@@ -13,6 +23,9 @@ export interface Api {
   /** What the server said last. */
   readonly status: StatusItem["current"];
   readonly statusText: string;
+  /** Why the last completion of a document was what it was, as Markdown. */
+  why(uri: Uri): Promise<string>;
+  statistics(): Promise<Statistics>;
 }
 
 let stop: () => Thenable<void> = () => Promise.resolve();
@@ -25,7 +38,9 @@ export async function activate(context: ExtensionContext): Promise<Api> {
     activity: (next) => status.showActivity(next),
   });
   const whyPage = new WhyPage();
-  const services = { client, log, status, whyPage, statistics: new StatisticsPanel() };
+  const statistics = new StatisticsPanel();
+  const refactor = new RefactorController(client, new Instructions(context.globalState));
+  const services = { client, log, status, whyPage, statistics, refactor };
   stop = () => (client.needsStop() ? client.stop() : Promise.resolve());
 
   const showWhetherOff = () =>
@@ -34,6 +49,8 @@ export async function activate(context: ExtensionContext): Promise<Api> {
   context.subscriptions.push(
     log,
     status.item,
+    refactor,
+    registerActions(),
     workspace.registerTextDocumentContentProvider(whyScheme, whyPage),
     window.onDidChangeActiveTextEditor(showWhetherOff),
     workspace.onDidChangeConfiguration(showWhetherOff),
@@ -55,6 +72,8 @@ export async function activate(context: ExtensionContext): Promise<Api> {
     get statusText() {
       return status.item.text;
     },
+    why: (uri) => client.sendRequest(whyMethod, { uri: String(uri) }),
+    statistics: () => client.sendRequest(statisticsMethod),
   };
 }
 

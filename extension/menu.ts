@@ -39,6 +39,9 @@ function rowsFor(status: Status, languageId: string | undefined): Row[] {
       command: ["ringside.toggleLanguage"],
     });
   }
+  if (languageId !== undefined) {
+    rows.push({ label: "$(wand) Refactor...", command: ["ringside.refactor"] });
+  }
   rows.push(
     { label: "The model", kind: QuickPickItemKind.Separator },
     {

@@ -17,7 +17,7 @@ import { TextDocument } from "vscode-languageserver-textdocument";
 import { fileOf } from "./context/paths";
 import { watchedFiles } from "./context/source";
 import type { OpenDocument } from "./document";
-import { coded, isAbort } from "./errors";
+import { coded, isAbort, RingsideError } from "./errors";
 import { downloadable } from "./models/list";
 import { pullModel } from "./models/requests";
 import { modelsDirectoryIn } from "./models/source";
@@ -33,12 +33,16 @@ import {
   type PullParams,
   pullMethod,
   pullProgressMethod,
+  type RefactorParams,
+  refactorMethod,
+  refactorProgressMethod,
   type Settings,
   statisticsMethod,
   statusMethod,
   type WhyParams,
   whyMethod,
 } from "./protocol";
+import { Refactors } from "./refactor/refactor";
 import { Session } from "./session";
 import { defaultSettings, readSettings } from "./settings";
 
@@ -52,6 +56,8 @@ const session = new Session(bundledModel, {
   activity: (activity) => void connection.sendNotification(activityMethod, activity),
   textOf: (uri) => documents.get(uri)?.getText(),
 });
+
+const refactors = new Refactors();
 
 let capabilities: ClientCapabilities = {};
 let settings: Settings = defaultSettings;
@@ -162,7 +168,7 @@ async function inlineCompletion(
   signal: AbortSignal,
 ): Promise<InlineCompletionItem[]> {
   const document = documents.get(textDocument.uri);
-  if (document === undefined || session.engine === null) return [];
+  if (document === undefined || session.engine === null || refactors.busy) return [];
   seen(document.uri);
   const { uri } = document;
   const others = recent.slice(1).flatMap((other) => documents.get(other) ?? []);
@@ -242,8 +248,32 @@ connection.onRequest(pullMethod, async (params: PullParams, token) => {
   }
 });
 
+connection.onRequest(refactorMethod, async (params: RefactorParams, token) => {
+  current?.abort(); // it would queue behind what is being completed
+  session.lookAhead.cancel();
+  const controller = new AbortController();
+  const listener = token.onCancellationRequested(() => controller.abort());
+  const document = documents.get(params.textDocument.uri);
+  const { engine } = session;
+  const result = await refactors.run(
+    params,
+    document === undefined ? null : asOpen(document),
+    { engine, settings, trees: session.trees },
+    (progress) => void connection.sendNotification(refactorProgressMethod, progress),
+    controller.signal,
+  );
+  listener.dispose();
+  if (result.kind === "failed") {
+    const { code, message } = result;
+    connection.console.info(`Refactoring: ${code}: ${message}`);
+    if (code === "DEVICE_LOST") session.completionFailed(new RingsideError(code, message), engine);
+  }
+  return result;
+});
+
 connection.onShutdown(() => {
   current?.abort();
+  refactors.close();
   session.close();
   session.usage.close();
   session.context.close();

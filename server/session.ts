@@ -144,12 +144,12 @@ export class Session {
 
   /** What is known of this machine, to choose a model by. */
   here(settings: Settings): Here {
-    const { expectedMs } = this.debounce;
+    const { tokensPerSecond } = this.meter;
     const { info } = this.engine ?? {};
     const measured =
-      expectedMs === null || info === undefined
+      tokensPerSecond === null || info === undefined
         ? null
-        : { keystrokeMs: expectedMs, activeParameters: info.activeParameters };
+        : { tokensPerSecond, activeParameters: info.activeParameters };
     const { memoryBytes } = wishOf(settings).options;
     return { memoryBytes, measured, contextTokens: settings.contextTokens };
   }
@@ -237,6 +237,7 @@ export class Session {
       const { speeds, tuning, says } = await selfTest(engine, settings, signal);
       this.tuning = tuning;
       this.debounce.expect(tuning.keystrokeMs);
+      this.meter.tokensPerSecond = speeds.decode;
       const speed = tuning.verdict === "slow" ? [...says, tryInstead(engine, tuning)] : says;
       this.says = [...speed, ...this.says];
       const [read, decode] = [Math.round(speeds.read), Math.round(speeds.decode)];

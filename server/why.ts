@@ -9,7 +9,7 @@ import { percentText } from "./units";
 /** The last completion of a document. */
 export interface Explained {
   readonly completion: Completion;
-  readonly request: Pick<Request, "invoked">;
+  readonly request: Pick<Request, "invoked" | "selected">;
   readonly settings: Pick<Settings, "eagerness">;
 }
 
@@ -42,8 +42,12 @@ function outcome({ completion, request, settings }: Explained): string {
   const asked = request.invoked
     ? "You asked for it, so nothing was held back"
     : `The setting \`ringside.eagerness\` is "${settings.eagerness}"`;
+  const list =
+    request.selected === undefined
+      ? ""
+      : ` The list of suggestions has ${code(request.selected.text)} selected, so it goes on from there.`;
   const others = proposals.length > 1 ? ` There are ${proposals.length - 1} alternatives.` : "";
-  return `This was shown. Its first line is kept in about ${sure} of such cases. ${asked}.${others}`;
+  return `This was shown. Its first line is kept in about ${sure} of such cases. ${asked}.${others}${list}`;
 }
 
 function source({ source }: Completion): string {

@@ -3,6 +3,7 @@
 
 export * from "./context";
 export * from "./models";
+export * from "./refactor";
 export * from "./settings";
 export * from "./statistics";
 export * from "./status";

@@ -118,6 +118,11 @@ const rules: readonly Rule[] = [
   },
   { says: "kernels/ never includes native/", over: /^kernels\//, forbids: /native\// },
   { says: "nobody imports probe", over: /^(server|extension)\//, forbids: /(^|\/)probe$/ },
+  {
+    says: "texts of refactorings know of no editor",
+    over: /^extension\/refactor\/(hunks|proposal|unfinished|history|presets)\.ts$/,
+    forbids: /^(vscode|node:)/,
+  },
 ];
 
 /** What breaks a rule: `path imports name: rule`. */
@@ -201,5 +206,7 @@ suite("architecture", () => {
     check("native/model.cpp", '#include "cuda/ops.h"', rules[15]!.says);
     check("kernels/reference.cpp", '#include "../native/engine.h"', rules[16]!.says);
     check("server/devices.ts", 'import "./probe";', rules[17]!.says);
+    const editor = "texts of refactorings know of no editor";
+    check("extension/refactor/hunks.ts", 'import { Range } from "vscode";', editor);
   });
 });

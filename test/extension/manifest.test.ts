@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { suite, test } from "node:test";
 import manifest from "../../package.json";
 
-const source = readFileSync(join(__dirname, "../../extension/commands.ts"), "utf8");
+const source = ["commands.ts", "refactor/commands.ts"]
+  .map((file) => readFileSync(join(__dirname, "../../extension", file), "utf8"))
+  .join("\n");
 const properties = Object.entries(manifest.contributes.configuration.properties);
 
 /** The names of the settings for which `holds` is false. */
@@ -29,6 +31,26 @@ suite("manifest", () => {
     for (const { title, category } of manifest.contributes.commands) {
       assert.ok(title.length > 3);
       assert.equal(category, "Ringside");
+    }
+  });
+  test("names no command in menus and keys that is not there", () => {
+    const own = new Set(manifest.contributes.commands.map(({ command }) => command));
+    const { menus, keybindings } = manifest.contributes;
+    const used = [...Object.values(menus).flat(), ...keybindings].flatMap((entry) =>
+      "command" in entry ? [entry.command] : [],
+    );
+    const ours = used.filter((command) => command.startsWith("ringside."));
+    assert.ok(ours.length > 0);
+    assert.deepEqual(
+      ours.filter((command) => !own.has(command)),
+      [],
+    );
+  });
+  test("shows each button of an editor's title as an icon", () => {
+    const { commands, menus } = manifest.contributes;
+    for (const { command } of menus["editor/title"]) {
+      const icon = commands.find((one) => one.command === command)?.icon;
+      assert.match(icon ?? "", /^\$\([a-z-]+\)$/);
     }
   });
   test("describes each setting, with a default and an order", () => {

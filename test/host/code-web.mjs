@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { argv } from "node:process";
+import { addressesOf, canTrace } from "./sockets.mjs";
 import { openPage, remote, startBrowser, startServer, workbenchUrl } from "./server.mjs";
 
 const SUITE_MS = 300_000;
@@ -20,9 +21,19 @@ const extension = flag("extensionDevelopmentPath");
 const suite = flag("extensionTestsPath");
 const folder = argv.slice(2).find((argument) => !argument.startsWith("--"));
 
+/** Whether nothing but this machine was talked to; says so, and what else was. */
+function onlyLocal({ local, remote }) {
+  const sees = local.length > 0 || process.env.RINGSIDE_GREP !== undefined; // one test may need none
+  if (!sees) console.error("No socket was seen, not even the tests' own.");
+  for (const address of remote) console.error(`A socket went elsewhere: ${address}`);
+  console.log(`${local.length} addresses were talked to, ${remote.length} of other machines.`);
+  return sees && remote.length === 0;
+}
+
 const report = join(mkdtempSync(join(tmpdir(), "ringside-report-")), "report.txt");
 process.env.RINGSIDE_REPORT = report; // the extension host's, by way of the server
-const server = await startServer();
+const sockets = join(dirname(report), "sockets.txt");
+const server = await startServer(canTrace ? { sockets } : {});
 const browser = await startBrowser();
 let code = 1;
 try {
@@ -40,9 +51,9 @@ try {
   await page.goto(workbenchUrl(port, folder, payload));
   code = await ended;
   const toasts = await page.evaluate(() => window.ringsideToasts);
-  // VS Code's own TypeScript extension misses its compiler, which this server does not carry; and a
-  // download that the user asked for by name shows its progress.
-  const ours = toasts.filter((text) => !/tsserver|^Downloading /.test(text));
+  // VS Code's own TypeScript extension misses its compiler, which this server does not carry; and what
+  // the user asked for by name, a download or a refactoring, shows its progress.
+  const ours = toasts.filter((text) => !/tsserver|^Downloading |^Refactoring\b/.test(text));
   if (ours.length > 0) {
     console.error(`A popup was shown:\n${ours.join("\n")}`);
     code = 1;
@@ -50,9 +61,10 @@ try {
 } catch (error) {
   console.error(error);
 } finally {
-  if (existsSync(report)) console.log(readFileSync(report, "utf8"));
-  rmSync(dirname(report), { recursive: true });
   await browser.close();
   await server.stop();
+  if (canTrace && !onlyLocal(addressesOf(sockets))) code = 1;
+  if (existsSync(report)) console.log(readFileSync(report, "utf8"));
+  rmSync(dirname(report), { recursive: true });
 }
 process.exit(code);

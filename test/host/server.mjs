@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { vscode } from "./install.mjs";
+import { traced } from "./sockets.mjs";
 
 /** Nothing that asks, greets or completes besides us. */
 const userSettings = {
@@ -27,15 +28,17 @@ const userSettings = {
   "chat.commandCenter.enabled": false,
   "files.autoSave": "off",
   "editor.minimap.enabled": false,
+  "ringside.eagerness": "always", // the tests are of the editor, and its model is unsure of most
 };
 
 const START_MS = 60_000;
 
 /**
  * Starts a VS Code server on a free port of 127.0.0.1, with the packaged extension `vsix` if given.
+ * With `sockets`, a file, the addresses that it and its children talk to are recorded there.
  * Returns { port, dataFolder, stop() }. Throws with its output if it does not start.
  */
-export async function startServer({ settings = {}, port = 0, vsix } = {}) {
+export async function startServer({ settings = {}, port = 0, vsix, sockets } = {}) {
   const dataFolder = mkdtempSync(join(tmpdir(), "ringside-host-"));
   mkdirSync(join(dataFolder, "data", "User"), { recursive: true });
   mkdirSync(join(dataFolder, "extensions"), { recursive: true });
@@ -60,9 +63,12 @@ export async function startServer({ settings = {}, port = 0, vsix } = {}) {
     const install = [main, ...folders, "--install-extension", vsix];
     execFileSync(process.execPath, install, { env, stdio: "ignore" });
   }
-  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const plain = [process.execPath, ...args];
+  const [command, ...rest] = sockets === undefined ? plain : traced(plain, sockets);
+  // A group of its own, because strace alone would end without those whom it looks at.
+  const child = spawn(command, rest, { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
   const stop = async () => {
-    child.kill();
+    if (child.exitCode === null) process.kill(-child.pid);
     await new Promise((done) => (child.exitCode === null ? child.once("exit", done) : done()));
     rmSync(dataFolder, { recursive: true, force: true, maxRetries: 5 });
   };

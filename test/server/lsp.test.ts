@@ -12,7 +12,14 @@ import {
   StreamMessageReader,
   StreamMessageWriter,
 } from "vscode-jsonrpc/node";
-import type { Status } from "../../server/protocol";
+import {
+  type RefactorParams,
+  type RefactorProgress,
+  type RefactorResult,
+  refactorMethod,
+  refactorProgressMethod,
+  type Status,
+} from "../../server/protocol";
 import { FileServer } from "./models/server";
 
 const server = join(__dirname, "../../dist/server.js");
@@ -32,6 +39,15 @@ const ask = ({ connection }: Client, line = 1, character = 9) =>
     position: { line, character },
     context: { triggerKind: 1 },
   }) as Promise<{ insertText: string }[]>;
+
+const refactor = ({ connection }: Client, preset: RefactorParams["preset"], version = 1) => {
+  const place = { line: 1, character: 4 };
+  const params: RefactorParams = {
+    ...{ id: "1", textDocument: { uri }, version, range: { start: place, end: place } },
+    ...{ preset, instruction: "", problems: [], attempt: 0 },
+  };
+  return connection.sendRequest(refactorMethod, params) as Promise<RefactorResult>;
+};
 
 /** The environment of a server with a GPU that is not there, and does as fakegpu.cjs has it. */
 const withGpuThat = (does: string) => ({
@@ -200,5 +216,34 @@ suite("language server", () => {
       const [older, newer] = await Promise.all([ask(client), ask(client, 2, 1)]);
       assert.deepEqual(older, []);
       assert.ok(Array.isArray(newer));
+    }));
+  test("rewrites a block, and is silent with completions meanwhile", () =>
+    check(quick, async (client) => {
+      const heard: RefactorProgress[] = [];
+      client.connection.onNotification(refactorProgressMethod, (news) => void heard.push(news));
+      const rewriting = refactor(client, "rewrite");
+      assert.deepEqual(await ask(client), []);
+      const result = await rewriting;
+      assert.ok(result.kind === "done", JSON.stringify(result));
+      assert.deepEqual(result.target.start, { line: 1, character: 2 });
+      assert.deepEqual(heard[0], { id: "1", target: result.target, text: "" });
+      assert.ok(heard.length > 1);
+      assert.ok((await ask(client)).length > 0);
+    }));
+  test("cancels a completion for a refactoring, and a refactoring for the newer one", () =>
+    check({ ...quick, debounceMs: 300 }, async (client) => {
+      const completing = ask(client);
+      const older = refactor(client, "rewrite");
+      const newer = refactor(client, "rewrite");
+      assert.deepEqual(await completing, []);
+      assert.deepEqual(await older, { kind: "cancelled" });
+      assert.equal((await newer).kind, "done");
+    }));
+  test("refuses an instruction that its model can't follow, and a version that it does not have", () =>
+    check(quick, async (client) => {
+      const refused = await refactor(client, "simplify");
+      assert.equal(refused.kind === "refused" && refused.code, "CANT_CHAT");
+      const stale = await refactor(client, "rewrite", 7);
+      assert.equal(stale.kind === "refused" && stale.code, "DOCUMENT_CHANGED");
     }));
 });

@@ -76,6 +76,11 @@ suite("why this suggestion", () => {
       { proposals: [...completion.proposals, ...completion.proposals] },
       /There are 1 alternat/,
     ));
+  test("tells of the list of suggestions", () => {
+    const request = { invoked: false, selected: { start: 2, text: "forEach" } };
+    const settings = { eagerness: "medium" as const };
+    assert.match(explanation("Tiny", { completion, request, settings }), /has `forEach` selected/);
+  });
   test("fences whatever the model wrote", () =>
     check({ written: "```js\na\n```" }, /^````\n```js\na\n```\n````$/m));
   test("has something to say before anything was asked", () =>

@@ -1,0 +1,47 @@
+// The lightbulb: a refactoring of what is selected, and a fix of what is wrong.
+
+import {
+  CodeAction,
+  CodeActionKind,
+  type CodeActionProvider,
+  CodeActionTriggerKind,
+  DiagnosticSeverity,
+  type Disposable,
+  languages,
+  Range,
+} from "vscode";
+import { type RefactorArgument, schemes } from "./commands";
+
+const provider: CodeActionProvider = {
+  provideCodeActions({ uri }, range, { diagnostics, triggerKind }) {
+    const action = (title: string, kind: CodeActionKind, argument: RefactorArgument) => {
+      const made = new CodeAction(title, kind);
+      made.command = { title, command: "ringside.refactor", arguments: [argument] };
+      return made;
+    };
+    const wrong = diagnostics.filter(({ severity }) => severity <= DiagnosticSeverity.Warning);
+    const actions: CodeAction[] = [];
+    if (wrong[0] !== undefined) {
+      // Around the problem: where it shows is seldom all that has to change.
+      const place = wrong[0].range.start;
+      const argument = { uri, range: new Range(place, place), preset: "fix" } as const;
+      const fix = action("Fix with Ringside", CodeActionKind.QuickFix, argument);
+      fix.diagnostics = wrong;
+      actions.push(fix);
+    }
+    // At every cursor, a lightbulb would say nothing.
+    if (!range.isEmpty || triggerKind === CodeActionTriggerKind.Invoke) {
+      const { RefactorRewrite } = CodeActionKind;
+      actions.push(action("Refactor with Ringside...", RefactorRewrite, { uri, range }));
+    }
+    return actions;
+  },
+};
+
+export function registerActions(): Disposable {
+  return languages.registerCodeActionsProvider(
+    schemes.map((scheme) => ({ scheme })),
+    provider,
+    { providedCodeActionKinds: [CodeActionKind.QuickFix, CodeActionKind.RefactorRewrite] },
+  );
+}
