@@ -6,6 +6,7 @@ import {
   commands,
   type Location,
   type LocationLink,
+  Position,
   type TextDocument,
   Uri,
   workspace,
@@ -91,13 +92,10 @@ async function definitionAt(
   isOver: () => boolean,
 ): Promise<DefinitionNear[]> {
   try {
-    const position = document.positionAt(
-      document.offsetAt(document.lineAt(line).range.start) + character,
-    );
     const locations = await commands.executeCommand<(Location | LocationLink)[]>(
       "vscode.executeDefinitionProvider",
       document.uri,
-      position,
+      new Position(line, character),
     );
     const [location] = locations ?? [];
     if (location === undefined || isOver()) return [];
