@@ -104,12 +104,12 @@ async function definitionAt(
         ? [location.targetUri, location.targetRange]
         : [location.uri, location.range];
     if (!SCHEMES.has(uri.scheme) || uri.toString() === document.uri.toString()) return [];
-    const target = await workspace.openTextDocument(uri);
+    const lines = await linesOf(uri);
     return [
       {
         uri: uri.toString(),
         line: range.start.line,
-        text: declarationAt(target, range.start.line),
+        text: declarationAt(lines, range.start.line),
       },
     ];
   } catch {
@@ -117,16 +117,25 @@ async function definitionAt(
   }
 }
 
+/** Read, not opened: the server would take what is opened for a tab of the user's. */
+async function linesOf(uri: Uri): Promise<string[]> {
+  const open = workspace.textDocuments.find(
+    (document) => document.uri.toString() === uri.toString(),
+  );
+  const text = open?.getText() ?? new TextDecoder().decode(await workspace.fs.readFile(uri));
+  return text.split(/\r\n?|\n/);
+}
+
 /** The line and those that are indented more than it, with the one that closes them. */
-function declarationAt(document: TextDocument, start: number): string {
-  const lines = [document.lineAt(start).text];
-  const indent = document.lineAt(start).firstNonWhitespaceCharacterIndex;
-  for (let at = start + 1; at < document.lineCount && lines.length < MAX_LINES; at++) {
-    const line = document.lineAt(at);
-    const isInside = line.isEmptyOrWhitespace || line.firstNonWhitespaceCharacterIndex > indent;
-    if (!isInside && !/^\s*[)\]}]/.test(line.text)) break;
-    lines.push(line.text);
-    if (!isInside && /^\s*}/.test(line.text)) break;
+function declarationAt(lines: readonly string[], start: number): string {
+  const indentOf = (line: string) => /^\s*/.exec(line)![0].length;
+  const indent = indentOf(lines[start] ?? "");
+  const shown = lines.slice(start, start + 1);
+  for (const line of lines.slice(start + 1, start + MAX_LINES)) {
+    const isInside = line.trim() === "" || indentOf(line) > indent;
+    if (!isInside && !/^\s*[)\]}]/.test(line)) break;
+    shown.push(line);
+    if (!isInside && /^\s*}/.test(line)) break;
   }
-  return `${lines.join("\n").trimEnd()}\n`;
+  return `${shown.join("\n").trimEnd()}\n`;
 }
