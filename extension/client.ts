@@ -10,7 +10,14 @@ import {
   RevealOutputChannelOn,
   TransportKind,
 } from "vscode-languageclient/node";
-import { type Activity, activityMethod, type Status, statusMethod } from "../server/protocol";
+import {
+  type Activity,
+  activityMethod,
+  type InitializationOptions,
+  type Status,
+  statusMethod,
+} from "../server/protocol";
+import { answerDefinitions } from "./definitions";
 
 const RESTARTS = 5; // within WINDOW_MS; a server that dies more often is broken, not unlucky
 const WINDOW_MS = 180_000;
@@ -37,7 +44,10 @@ export function createClient(
     { module, transport: TransportKind.ipc },
     {
       documentSelector: schemes.map((scheme) => ({ scheme })),
-      initializationOptions: { storage: context.globalStorageUri.fsPath },
+      initializationOptions: {
+        storage: context.globalStorageUri.fsPath,
+        definitions: true,
+      } satisfies InitializationOptions,
       outputChannel: log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       synchronize: { configurationSection: "ringside" },
@@ -76,5 +86,6 @@ export function createClient(
   );
   client.onNotification(statusMethod, (status: Status) => listeners.status(status));
   client.onNotification(activityMethod, (activity: Activity) => listeners.activity(activity));
+  answerDefinitions(client);
   return client;
 }

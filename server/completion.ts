@@ -10,7 +10,7 @@ import { finish, onlyCloses, type Spot, silentBecause, wantsSingleLine, wholePar
 import type { Generated, Generator } from "./generator";
 import { languageOf } from "./languages";
 import type { LookAhead } from "./lookahead";
-import { buildPrompt, type Cursor, type Prompt } from "./prompt";
+import { buildPrompt, type Cursor, type Prompt, snippetTokensOf } from "./prompt";
 import type { Settings } from "./protocol";
 import { type CursorSyntax, cursorSyntax, isWholeStatement } from "./syntax";
 import type { SyntaxTrees } from "./trees";
@@ -158,11 +158,13 @@ interface Place {
 }
 
 /** Where the request's cursor stands, or why nothing is proposed there. */
-function placeOf({ settings, trees }: Services, request: Request): Place | string {
+function placeOf({ settings, trees, context }: Services, request: Request): Place | string {
   const { document, offset, selected, invoked } = request;
   const { languageId, text, uri } = document;
   if (!settings.enabled) return "off";
   if (settings.disabledLanguages.includes(languageId)) return `off for ${languageId}`;
+  const excluded = context.excludedBecause(uri);
+  if (excluded !== null) return `this file is not shown to a model: ${excluded}`;
   const start = selected?.start ?? offset;
   const prefix = text.slice(0, start) + (selected?.text ?? "");
   const cursor = cursorAt({ ...document, text: prefix + text.slice(offset) }, prefix.length);
@@ -193,8 +195,11 @@ function prepare(services: Services, place: Place, request: Request): Prepared {
   const { settings, engine, context, tuning } = services;
   const { document, offset, others } = request;
   const start = performance.now();
-  const snippets = context.gather(document, offset, others);
   const { maxTokens, ...budget } = limits(settings, tuning, engine.contextTokens);
+  const snippets = context.gather({
+    ...{ document, offset, others, count: engine.vocabulary.count },
+    ...{ promptTokens: budget.tokens, budgetTokens: snippetTokensOf(budget) },
+  });
   const prompt = buildPrompt(place.cursor, snippets, budget, engine.vocabulary);
   return { ...place, prompt, maxTokens, prepareMs: performance.now() - start };
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import {
   type ClientCapabilities,
   createConnection,
+  DidChangeWatchedFilesNotification,
   type InlineCompletionItem,
   type InlineCompletionParams,
   InlineCompletionTriggerKind,
@@ -13,6 +14,8 @@ import {
   TextDocuments,
 } from "vscode-languageserver/node";
 import { TextDocument } from "vscode-languageserver-textdocument";
+import { fileOf } from "./context/paths";
+import { watchedFiles } from "./context/source";
 import type { OpenDocument } from "./document";
 import { coded, isAbort, RingsideError } from "./errors";
 import { downloadable } from "./models/list";
@@ -22,6 +25,9 @@ import { type Cell, cellInNotebook } from "./notebooks";
 import {
   activityMethod,
   clearStatisticsMethod,
+  type DefinitionNear,
+  type DefinitionsParams,
+  definitionsMethod,
   type InitializationOptions,
   modelsMethod,
   type PullParams,
@@ -55,6 +61,7 @@ const refactors = new Refactors();
 
 let capabilities: ClientCapabilities = {};
 let settings: Settings = defaultSettings;
+let folders: string[] = []; // of the workspace, on this machine
 let recent: string[] = []; // URIs of open documents, the last edited or asked about first
 let current: AbortController | null = null; // of the completion under way
 
@@ -63,8 +70,12 @@ connection.onInitialize((params) => {
   const options = (params.initializationOptions ?? {}) as InitializationOptions;
   useSettings(options.settings);
   if (typeof options.storage === "string") session.keepStatisticsIn(options.storage);
+  if (options.definitions === true) session.context.useDefinitions({ definitionsNear });
+  const roots = params.workspaceFolders ?? [{ uri: params.rootUri ?? "" }];
+  folders = roots.flatMap(({ uri }) => fileOf(uri) ?? []);
   return {
     capabilities: {
+      workspace: { workspaceFolders: { supported: true, changeNotifications: true } },
       textDocumentSync: TextDocumentSyncKind.Incremental,
       notebookDocumentSync: { notebookSelector: [{ notebook: "*" }] },
       inlineCompletionProvider: true,
@@ -75,7 +86,24 @@ connection.onInitialize((params) => {
 
 connection.onInitialized(() => {
   void pullSettings().then(() => session.load(settings));
+  session.context.useFolders(folders);
+  if (capabilities.workspace?.workspaceFolders === true) {
+    connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
+      const gone = removed.map(({ uri }) => fileOf(uri));
+      const come = added.flatMap(({ uri }) => fileOf(uri) ?? []);
+      folders = [...folders.filter((folder) => !gone.includes(folder)), ...come];
+      session.context.useFolders(folders);
+    });
+  }
+  if (capabilities.workspace?.didChangeWatchedFiles?.dynamicRegistration === true) {
+    const watchers = watchedFiles.map((globPattern) => ({ globPattern }));
+    void connection.client.register(DidChangeWatchedFilesNotification.type, { watchers });
+  }
 });
+
+connection.onDidChangeWatchedFiles(({ changes }) =>
+  session.context.filesChanged(changes.flatMap(({ uri }) => fileOf(uri) ?? [])),
+);
 
 connection.onDidChangeConfiguration(async (change) => {
   const pushed = (change.settings as { ringside?: unknown } | null)?.ringside;
@@ -95,16 +123,19 @@ async function pullSettings(): Promise<void> {
 
 function useSettings(value: unknown): void {
   settings = readSettings(value, (problem) => connection.console.warn(problem));
+  session.context.useRules(settings.excludedFiles);
   session.cache.clear(); // what was given up as unsure may be wanted by now
 }
 
 documents.onDidChangeContent(({ document }) => {
   seen(document.uri);
   session.usage.edited(document.uri, document.getText());
+  session.context.changed(asOpen(document));
 });
 documents.onDidClose(({ document }) => {
   recent = recent.filter((uri) => uri !== document.uri);
   session.forget(document.uri);
+  session.context.closed(document.uri);
 });
 
 function seen(uri: string): void {
@@ -118,6 +149,7 @@ connection.languages.inlineCompletion.on(async (params, token) => {
   current = controller;
   const listener = token.onCancellationRequested(() => controller.abort());
   const { engine } = session;
+  const resume = session.context.pause();
   try {
     return await inlineCompletion(params, controller.signal);
   } catch (error) {
@@ -125,6 +157,7 @@ connection.languages.inlineCompletion.on(async (params, token) => {
     if (!isAbort(error)) session.completionFailed(error, engine);
     return [];
   } finally {
+    resume();
     listener.dispose();
     if (current === controller) current = null;
   }
@@ -176,6 +209,17 @@ function asOpen(document: TextDocument): OpenDocument {
       return document.getText(); // joined on first use: a tab that is not looked at costs nothing
     },
   };
+}
+
+/** What the editor knows of a document that is as the editor has it. */
+async function definitionsNear(
+  { uri, text }: OpenDocument,
+  offset: number,
+): Promise<readonly DefinitionNear[]> {
+  const document = documents.get(uri);
+  if (document === undefined || document.getText() !== text) return []; // a notebook, or text not yet written
+  const params: DefinitionsParams = { uri, ...document.positionAt(offset) };
+  return connection.sendRequest<DefinitionNear[]>(definitionsMethod, params);
 }
 
 connection.onRequest(statisticsMethod, () => session.statistics.report());
@@ -232,6 +276,7 @@ connection.onShutdown(() => {
   refactors.close();
   session.close();
   session.usage.close();
+  session.context.close();
 });
 
 documents.listen(connection);

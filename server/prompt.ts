@@ -13,8 +13,12 @@ export interface Cursor {
   readonly languageId: string;
 }
 
+/** Where a snippet was found, and so why it is shown. */
+export type SnippetSource = "tab" | "edit" | "visited" | "import" | "definition" | "symbol";
+
 /** A piece of another file. */
 export interface Snippet {
+  readonly source: SnippetSource;
   readonly path: string;
   readonly text: string;
 }
@@ -38,7 +42,7 @@ export interface Budget {
 export interface PromptPart {
   readonly kind: "snippet" | "path" | "suffix" | "prefix";
   /** Of a snippet: where it comes from. */
-  readonly source: string | null;
+  readonly source: SnippetSource | null;
   readonly path: string;
   readonly start: number;
   readonly end: number;
@@ -63,12 +67,17 @@ const SPECIALS = 6; // tokens at most that are not text: bos, repository, file, 
 /** Tokens, and what they are if that is worth telling. */
 interface Part {
   readonly tokens: ArrayLike<number>;
-  readonly is?: Pick<PromptPart, "kind" | "path"> & { readonly source?: string };
+  readonly is?: Pick<PromptPart, "kind" | "path"> & { readonly source?: SnippetSource };
 }
 
 const special = (...tokens: readonly (number | null)[]): Part => ({
   tokens: tokens.filter((token) => token !== null),
 });
+
+/** Tokens of `budget` that snippets may take. */
+export function snippetTokensOf(budget: Budget): number {
+  return Math.floor(budget.tokens * SNIPPET_SHARE);
+}
 
 /**
  * The prompt for `cursor` within `budget`. Snippets that do not fit are left out, the prefix loses
@@ -87,7 +96,7 @@ export function buildPrompt(
     const prefix = prefixTokens(cursor.prefix, budget.tokens - start.tokens.length, vocabulary);
     return promptOf([start, { tokens: prefix, is: { kind: "prefix", path: name } }]);
   }
-  const other = snippetParts(snippets, budget.tokens * SNIPPET_SHARE, vocabulary, fim);
+  const other = snippetParts(snippets, snippetTokensOf(budget), vocabulary, fim);
   const otherSize = sizeOf(other);
   const showsPath = fim.file !== null && (fim.alwaysPath || otherSize > 0);
   const encodedPath = showsPath ? vocabulary.encode(`${name}\n`, false) : [];
@@ -152,10 +161,10 @@ function snippetParts(
       : [special(repository), { tokens: vocabulary.encode(`${REPOSITORY}\n`, false) }];
   const parts: Part[] = [];
   let size = sizeOf(title);
-  for (const { path, text } of snippets) {
+  for (const { source, path, text } of snippets) {
     const tokens = vocabulary.encode(`${path}\n${text}`, false);
     if (size + 1 + tokens.length > budget) continue;
-    parts.push(special(file), { tokens, is: { kind: "snippet", path } });
+    parts.push(special(file), { tokens, is: { kind: "snippet", source, path } });
     size += 1 + tokens.length;
   }
   return parts.length === 0 ? [] : [...title, ...parts];

@@ -47,4 +47,6 @@ export interface InitializationOptions {
   readonly settings?: Settings;
   /** Folder of this machine for what outlasts the server: its statistics. Not given: they end with it. */
   readonly storage?: string;
+  /** Whether the client answers ringside/definitions. */
+  readonly definitions?: boolean;
 }

@@ -210,6 +210,14 @@ suite("where completions are not wanted", () => {
     assert.equal(await silence("# a |\n", silentIn("comment"), "python"), "in a comment");
     assert.equal(await silence("const a = |", silentIn("comment", "string")), null);
   });
+  test("is silent in a file that no model is shown, even when asked", async () => {
+    const { services, prompts } = servicesThatWrite("value;");
+    const { document, ...request } = requestAt("PASSWORD=|", "dotenv", true);
+    const secret = { ...request, document: { ...document, uri: "file:///p/.env" } };
+    const { silence } = await complete(services, secret, never);
+    assert.match(String(silence), /usually holds secrets \(\.env\)$/);
+    assert.equal(prompts.length, 0);
+  });
 });
 
 suite("alternatives", () => {

@@ -35,7 +35,7 @@ function promptOf(
   return Array.from(tokens, (id) => all[id - 100_000] ?? String.fromCharCode(id)).join("");
 }
 
-const other: Snippet = { path: "b.ts", text: "let b;\n" };
+const other: Snippet = { source: "tab", path: "b.ts", text: "let b;\n" };
 const qwen = [
   "<|fim_prefix|>",
   "<|fim_suffix|>",

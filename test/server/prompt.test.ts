@@ -28,7 +28,7 @@ suite("prompt", () => {
     check(
       "a|",
       200,
-      [{ path: "b.ts", text: "b\n" }],
+      [{ source: "tab", path: "b.ts", text: "b\n" }],
       "<sep>b.ts\nb\n<sep>src/a.ts\n<suffix><prefix>a<middle>",
     ));
   test("leaves out a snippet that does not fit, and keeps a smaller one", () =>
@@ -36,8 +36,8 @@ suite("prompt", () => {
       "a|",
       100,
       [
-        { path: "big.ts", text: "b".repeat(50) },
-        { path: "c.ts", text: "c" },
+        { source: "tab", path: "big.ts", text: "b".repeat(50) },
+        { source: "tab", path: "c.ts", text: "c" },
       ],
       "<sep>c.ts\nc<sep>src/a.ts\n<suffix><prefix>a<middle>",
     ));
@@ -90,7 +90,7 @@ suite("prompt", () => {
   test("never exceeds the budget, whatever stands there", () => {
     const text = fc.string({ unit: fc.constantFrom("a", "{", " ", "\n", "é"), maxLength: 400 });
     const long = fc.tuple(text, fc.nat(20)).map(([part, times]) => part.repeat(times));
-    const snippet = fc.record({ path: fc.string(), text });
+    const snippet = fc.record({ source: fc.constant("tab" as const), path: fc.string(), text });
     fc.assert(
       fc.property(
         long,

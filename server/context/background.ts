@@ -1,0 +1,75 @@
+// Work that can wait, in slices so short that no keystroke notices.
+
+import Parser from "tree-sitter";
+import { languageOf } from "../languages";
+
+const SLICE_MS = 3; // then events are handled; tree-sitter overruns it by up to 4 ms
+const REST_MS = 3; // as long again: half of one core at most
+const CHUNK = 8192; // characters handed to tree-sitter at once; one long string fails at 32,768
+
+/** The one thread's spare time. Work asks `due` often, and awaits `rest` when it is. */
+export class Background {
+  private sliceEnds = 0; // on performance.now's clock
+  private running = 0; // completions
+  private waiting: (() => void)[] = [];
+  private readonly parsers = new Map<string, Parser>(); // by language id; never left half-way
+  private parsing: Promise<unknown> = Promise.resolve();
+  private closed = false;
+
+  /** Whether the slice is over. */
+  get due(): boolean {
+    return this.running > 0 || performance.now() >= this.sliceEnds;
+  }
+
+  /** Resolves at the start of the next slice; rejects with AbortError once closed. */
+  async rest(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, REST_MS));
+    while (this.running > 0 && !this.closed)
+      await new Promise<void>((resolve) => this.waiting.push(resolve));
+    if (this.closed) throw new DOMException("The context was closed.", "AbortError");
+    this.sliceEnds = performance.now() + SLICE_MS;
+  }
+
+  /** A completion runs from now on: nothing happens in the background until the returned function is called. */
+  pause(): () => void {
+    this.running++;
+    let over = false;
+    return () => {
+      if (over) return;
+      over = true;
+      this.running--;
+      if (this.running > 0) return;
+      for (const resolve of this.waiting.splice(0)) resolve();
+    };
+  }
+
+  /** The syntax tree of `text`; null where there is no grammar. One after another: a parser keeps what it began. */
+  parse(languageId: string, text: string): Promise<Parser.Tree | null> {
+    const parsed = this.parsing.then(() => this.parseAlone(languageId, text));
+    this.parsing = parsed.catch(() => null);
+    return parsed;
+  }
+
+  private async parseAlone(languageId: string, text: string): Promise<Parser.Tree | null> {
+    const language = languageOf(languageId);
+    if (language === undefined) return null;
+    let parser = this.parsers.get(languageId);
+    if (parser === undefined) {
+      parser = new Parser();
+      parser.setLanguage(language.grammar());
+      this.parsers.set(languageId, parser);
+    }
+    const read = (index: number) => text.slice(index, index + CHUNK);
+    const options = { progressCallback: () => this.due };
+    for (;;) {
+      if (this.due) await this.rest();
+      const tree = parser.parse(read, null, options) as Parser.Tree | null; // null: it was halted
+      if (tree !== null) return tree;
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const resolve of this.waiting.splice(0)) resolve();
+  }
+}

@@ -1,0 +1,84 @@
+// Which files no model is shown, and why.
+
+import ignore, { type Ignore } from "ignore";
+import { GitIgnores } from "./gitignore";
+import { fileOf, inside, pathOf } from "./paths";
+import { secretPattern } from "./secrets";
+
+const KEPT = 2000; // answers, by URI
+
+/**
+ * Three reasons, in this order: the file usually holds secrets, the user's setting excludes it, git
+ * ignores it. They hold for the file that is edited and for what is shown beside it alike.
+ */
+export class Exclusion {
+  private folders: readonly string[] = [];
+  private patterns: readonly string[] = [];
+  private rules: Ignore = ignore();
+  private readonly git = new GitIgnores();
+  private readonly known = new Map<string, string | null>(); // by URI: asked with each key
+
+  /** Absolute paths of the workspace folders. */
+  useFolders(paths: readonly string[]): void {
+    this.folders = paths;
+    this.forgetGitIgnores();
+  }
+
+  /**
+   * The setting excludedFiles: patterns as in .gitignore, relative to each workspace folder. False if
+   * they are what they were.
+   */
+  useRules(excludedFiles: readonly string[]): boolean {
+    if (excludedFiles.join("\n") === this.patterns.join("\n")) return false;
+    this.patterns = excludedFiles;
+    this.rules = ignore().add(excludedFiles);
+    this.known.clear();
+    return true;
+  }
+
+  /** A .gitignore or an info/exclude has changed. */
+  forgetGitIgnores(): void {
+    this.git.forget();
+    this.known.clear();
+  }
+
+  /** Why the document at `uri` is not shown to a model; null: it is. Never throws. */
+  because(uri: string): string | null {
+    let because = this.known.get(uri);
+    if (because === undefined) {
+      const path = fileOf(uri);
+      because = path === null ? this.byName(pathOf(uri), null) : this.becauseFile(path);
+      if (this.known.size >= KEPT) this.known.clear();
+      this.known.set(uri, because);
+    }
+    return because;
+  }
+
+  /** The same of a file of this machine; of a folder: whether everything in it is excluded. */
+  becauseFile(path: string, isFolder = false): string | null {
+    const folder = this.folderOf(path);
+    const byName = this.byName(pathOf(path), folder === null ? null : pathOf(folder), isFolder);
+    if (byName !== null || folder === null) return byName;
+    return this.git.because(folder, path, isFolder);
+  }
+
+  /** The innermost workspace folder that holds `path`. */
+  folderOf(path: string): string | null {
+    const holding = this.folders.filter((folder) => inside(folder, path) !== null);
+    return holding.reduce<string | null>(
+      (best, folder) => (best === null || folder.length > best.length ? folder : best),
+      null,
+    );
+  }
+
+  private byName(path: string, folder: string | null, isFolder = false): string | null {
+    const end = isFolder ? "/" : "";
+    const secret = secretPattern(path + end);
+    if (secret !== null) return `usually holds secrets (${secret})`;
+    const from =
+      folder !== null && path.startsWith(`${folder}/`) ? path.slice(folder.length + 1) : path;
+    if (!ignore.isPathValid(from)) return null;
+    const { rule } = this.rules.test(from + end);
+    return rule === undefined ? null : `excluded by the setting "excludedFiles" (${rule.pattern})`;
+  }
+}

@@ -1,0 +1,53 @@
+// Where a document lies, by its URI: of any scheme, and of any platform.
+
+import { relative, sep } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+/**
+ * The path in a URI of any scheme, or a plain path, with / between its parts and without a drive's
+ * colon. A notebook's cell has its notebook's path. For patterns, not for opening the file.
+ */
+export function pathOf(uri: string): string {
+  // A scheme has two letters at least: a single one is a drive.
+  const [, authority, path] = /^[a-z][\w+.-]+:(?:\/\/([^/?#]*))?([^?#]*)/i.exec(uri) ?? [];
+  const whole = path === undefined ? uri : decoded(path);
+  const share = authority !== undefined && /^file:/i.test(uri) ? `${authority}/` : "";
+  return `${share}${whole}`
+    .replace(/[\\/]+/g, "/")
+    .replace(/^\//, "")
+    .replace(/^([a-z]):(?=\/|$)/i, (_, drive: string) => drive.toLowerCase());
+}
+
+function decoded(path: string): string {
+  return path.replace(/(%[0-9a-f]{2})+/gi, (bytes) => {
+    try {
+      return decodeURIComponent(bytes);
+    } catch {
+      return bytes; // no UTF-8: as it stands
+    }
+  });
+}
+
+/** The file of a file: URI on this machine; null for all others. */
+export function fileOf(uri: string): string | null {
+  if (!/^file:/i.test(uri)) return null;
+  try {
+    const path = fileURLToPath(uri);
+    return process.platform === "win32" ? path.replace(/^[A-Z]:/, (d) => d.toLowerCase()) : path;
+  } catch {
+    return null; // a host's name where this platform has none, or another platform's path
+  }
+}
+
+export function uriOf(path: string): string {
+  return pathToFileURL(path).href;
+}
+
+/** `path` from `folder` on, with / between its parts; null if it is not inside. */
+export function inside(folder: string, path: string): string | null {
+  const from = relative(folder, path);
+  if (from === "" || from === ".." || from.startsWith(`..${sep}`) || /^([a-z]:|\\)/i.test(from)) {
+    return null;
+  }
+  return sep === "/" ? from : from.replaceAll(sep, "/");
+}

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, suite, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { Exclusion } from "../../../server/context/exclusion";
+import { fileOf, pathOf } from "../../../server/context/paths";
+
+const made: string[] = [];
+after(() => {
+  for (const folder of made) rmSync(folder, { recursive: true });
+});
+
+/** A folder that holds `files`, by path. */
+function folderWith(files: Readonly<Record<string, string>>): string {
+  const folder = mkdtempSync(join(tmpdir(), "ringside-exclusion-"));
+  made.push(folder);
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  }
+  return folder;
+}
+
+function exclusionOf(folder: string, rules: readonly string[] = []): Exclusion {
+  const exclusion = new Exclusion();
+  exclusion.useFolders([folder]);
+  exclusion.useRules(rules);
+  return exclusion;
+}
+
+/** Why `path` in a folder that holds `files` is excluded has to match `expected`. */
+function check(
+  files: Readonly<Record<string, string>>,
+  rules: readonly string[],
+  path: string,
+  expected: RegExp | null,
+) {
+  const folder = folderWith(files);
+  const because = exclusionOf(folder, rules).because(pathToFileURL(join(folder, path)).href);
+  if (expected === null) assert.equal(because, null);
+  else assert.match(String(because), expected);
+}
+
+/** The same of a URI, without folders. */
+function checkUri(uri: string, rules: readonly string[], expected: RegExp | null) {
+  const exclusion = new Exclusion();
+  exclusion.useRules(rules);
+  const because = exclusion.because(uri);
+  if (expected === null) assert.equal(because, null);
+  else assert.match(String(because), expected);
+}
+
+suite("exclusion", () => {
+  test("shows what nothing excludes", () => check({}, ["*.sql"], "src/a.ts", null));
+  test("says which secret pattern it is", () =>
+    check({}, [], "src/.env.local", /^usually holds secrets \(\.env\.\*\)$/));
+  test("says which of the user's patterns it is", () =>
+    check(
+      {},
+      ["/gen/", "*.sql"],
+      "gen/a.ts",
+      /^excluded by the setting "excludedFiles" \(\/gen\/\)$/,
+    ));
+  test("takes the user's patterns from the workspace folder on", () =>
+    check({}, ["/gen/"], "src/gen/a.ts", null));
+  test("takes the user's exceptions", () => check({}, ["*.sql", "!a.sql"], "a.sql", null));
+  test("lets no exception of the user reveal a secret", () =>
+    check({}, ["!.env"], ".env", /secrets/));
+  test("says which line of .gitignore it is", () =>
+    check(
+      { ".gitignore": "dist/\n" },
+      [],
+      "dist/a.js",
+      /^ignored by git \(dist\/ in .*\.gitignore\)$/,
+    ));
+  test("reads nested .gitignore files", () => {
+    check({ "a/.gitignore": "*.log\n" }, [], "a/b/c.log", /a\/\.gitignore|a\\\.gitignore/);
+    check({ "a/.gitignore": "*.log\n" }, [], "c.log", null);
+  });
+  test("lets the deeper .gitignore decide", () =>
+    check({ ".gitignore": "*.log\n", "a/.gitignore": "!keep.log\n" }, [], "a/keep.log", null));
+  test("brings nothing back from an ignored folder", () =>
+    check({ ".gitignore": "a/\n", "a/.gitignore": "!b.ts\n" }, [], "a/b.ts", /ignored by git/));
+  test("reads the repository's info/exclude", () =>
+    check({ ".git/info/exclude": "notes.ts\n" }, [], "notes.ts", /exclude\)/));
+  test("reads a worktree's info/exclude", () => {
+    const main = folderWith({
+      ".git/info/exclude": "notes.ts\n",
+      ".git/worktrees/w/commondir": "../..\n",
+    });
+    const gitdir = join(main, ".git", "worktrees", "w");
+    check({ ".git": `gitdir: ${gitdir}\n` }, [], "notes.ts", /exclude\)/);
+  });
+  test("reads the .gitignore above a workspace folder, up to the repository", () => {
+    const root = folderWith({ ".git/HEAD": "", ".gitignore": "packages/*/gen\n" });
+    mkdirSync(join(root, "packages/a"), { recursive: true });
+    const exclusion = exclusionOf(join(root, "packages/a"));
+    const because = (path: string) => exclusion.because(pathToFileURL(join(root, path)).href);
+    assert.match(String(because("packages/a/gen/x.ts")), /ignored by git/);
+    assert.equal(because("packages/a/src/x.ts"), null);
+  });
+  test("reads .gitignore again once it is told to", () => {
+    const folder = folderWith({ ".gitignore": "" });
+    const exclusion = exclusionOf(folder);
+    assert.equal(exclusion.becauseFile(join(folder, "a.ts")), null);
+    writeFileSync(join(folder, ".gitignore"), "a.ts\n");
+    assert.equal(exclusion.becauseFile(join(folder, "a.ts")), null);
+    exclusion.forgetGitIgnores();
+    assert.match(String(exclusion.becauseFile(join(folder, "a.ts"))), /ignored by git/);
+  });
+  test("knows secrets by URIs of every scheme", () => {
+    for (const uri of [
+      "file:///home/u/p/.env",
+      "file:///c%3A/p/%2Eenv",
+      "vscode-remote://ssh-remote%2Bhost/p/.env",
+      "vscode-notebook-cell:/p/.env#W0sZmlsZQ%3D%3D",
+      "untitled:/p/.env",
+      "untitled:.env",
+      "C:\\p\\.env",
+      "git:/p/.env?%7B%22ref%22%3A%22HEAD%22%7D",
+    ]) {
+      checkUri(uri, [], /secrets/);
+    }
+    checkUri("untitled:Untitled-1", [], null);
+  });
+  test("takes the user's patterns outside of any folder", () => {
+    checkUri("vscode-remote://wsl%2Bubuntu/p/a.sql", ["*.SQL"], /excludedFiles/);
+    checkUri("untitled:Untitled-1", ["Untitled-*"], /excludedFiles/);
+  });
+  test("bears any pattern and any URI", () => {
+    const rules = ["[z-a]", "\\", "!", "", "#", "[", "a{b", "/"];
+    for (const uri of ["", "/", "file:", "file:///", "a:", "file://%FF/%FF", "../a", "./a", "%"]) {
+      checkUri(uri, rules, null);
+    }
+  });
+  test("parts a URI from its path", () => {
+    assert.equal(pathOf("file:///c%3A/a/b.ts"), "c/a/b.ts");
+    assert.equal(pathOf("file://server/share/b.ts"), "server/share/b.ts");
+    assert.equal(pathOf("C:\\a\\b.ts"), "c/a/b.ts");
+    assert.equal(pathOf("vscode-notebook-cell:/a/n.ipynb#W1"), "a/n.ipynb");
+    assert.equal(fileOf("vscode-remote://ssh/a/b.ts"), null);
+    assert.equal(fileOf(pathToFileURL("/a/b c.ts").href)?.endsWith("b c.ts"), true);
+  });
+});
