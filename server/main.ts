@@ -258,7 +258,12 @@ connection.onRequest(refactorMethod, async (params: RefactorParams, token) => {
   const result = await refactors.run(
     params,
     document === undefined ? null : asOpen(document),
-    { engine, settings, trees: session.trees },
+    {
+      engine,
+      settings,
+      trees: session.trees,
+      excludedBecause: (uri) => session.context.excludedBecause(uri),
+    },
     (progress) => void connection.sendNotification(refactorProgressMethod, progress),
     controller.signal,
   );

@@ -19,6 +19,7 @@ type Button = keyof typeof buttons;
 const offered: Readonly<Record<RefusalCode, readonly Button[]>> = {
   CANT_CHAT: ["Choose a Model", "Rewrite This Block"],
   NO_MODEL: ["Show Log"],
+  EXCLUDED: [],
   NO_TARGET: [],
   DOCUMENT_CHANGED: ["Regenerate"],
   NO_CODE: ["Regenerate"],

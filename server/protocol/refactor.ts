@@ -74,6 +74,7 @@ export type RefusalCode =
   | "NO_MODEL" // none is loaded yet
   | "CANT_CHAT" // the model follows no instructions
   | "DOCUMENT_CHANGED" // the version is not the one that the server has
+  | "EXCLUDED" // no model is shown this file
   | "NO_TARGET" // nothing is selected, and nothing encloses the cursor
   | "CUT_OFF" // the answer is longer than the model's context
   | "NO_CODE" // the model answered, but not with code

@@ -23,6 +23,8 @@ export interface RefactorServices {
   readonly engine: Generator | null;
   readonly settings: Settings;
   readonly trees: SyntaxTrees;
+  /** Why no model is shown the file at `uri`; null: it may be. */
+  readonly excludedBecause: (uri: string) => string | null;
 }
 
 type Heard = (progress: RefactorProgress) => void;
@@ -83,7 +85,11 @@ async function refactor(
   signal: AbortSignal,
 ): Promise<RefactorResult> {
   signal.throwIfAborted();
-  const { engine, settings, trees } = services;
+  const { engine, settings, trees, excludedBecause } = services;
+  const excluded = excludedBecause(params.textDocument.uri);
+  if (excluded !== null) {
+    return refused("EXCLUDED", `No model is shown this file: ${excluded}.`);
+  }
   if (engine === null) return refused("NO_MODEL", "No model is loaded. The status item says why.");
   if (opened === null || opened.version !== params.version) {
     return refused("DOCUMENT_CHANGED", "The document has changed since. Ask again.");
@@ -124,7 +130,7 @@ async function refactor(
   return { kind: "done", target: range, text: result, breaksSyntax };
 }
 
-interface AskedOf extends Omit<RefactorServices, "engine"> {
+interface AskedOf extends Pick<RefactorServices, "settings" | "trees"> {
   readonly params: RefactorParams;
   readonly document: OpenDocument;
   readonly target: Span;

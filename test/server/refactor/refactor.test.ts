@@ -109,7 +109,11 @@ function request(source: string, changes: Partial<RefactorParams> = {}) {
   return { params, document: { uri, languageId: "typescript", version: 1, text } };
 }
 
-const others = () => ({ settings: defaultSettings, trees: new SyntaxTrees() });
+const others = () => ({
+  settings: defaultSettings,
+  trees: new SyntaxTrees(),
+  excludedBecause: (): string | null => null,
+});
 
 interface Ran {
   readonly result: RefactorResult;
@@ -267,6 +271,10 @@ suite("refactoring", () => {
     const engine = new ScriptedModel({ pieces: [] });
     const closed = await new Refactors().run(params, null, { engine, ...others() }, hear, signal);
     assert.equal(closed.kind === "refused" && closed.code, "DOCUMENT_CHANGED");
+    const services = { engine, ...others(), excludedBecause: () => "holds secrets" };
+    const secret = await new Refactors().run(params, document, services, hear, signal);
+    assert.equal(secret.kind === "refused" && secret.code, "EXCLUDED");
+    assert.deepEqual(engine.asked, []);
   });
   test("says why it failed, and never rejects", async () => {
     const error = new RingsideError("DEVICE_LOST", "The GPU is gone.");
