@@ -7,7 +7,7 @@ import type { Debounce } from "./debounce";
 import { type OpenDocument, shortPath } from "./document";
 import { finish, silentBecause, wantsSingleLine, wholePart } from "./finish";
 import type { Generator } from "./generator";
-import { buildPrompt, type Cursor } from "./prompt";
+import { type Budget, buildPrompt, type Cursor, type Vocabulary } from "./prompt";
 import type { Settings } from "./protocol";
 import { cursorSyntax, isWholeStatement } from "./syntax";
 import type { SyntaxTrees } from "./trees";
@@ -67,7 +67,12 @@ export async function complete(
   const start = performance.now();
   const snippets = context.gather(document, offset, others);
   const { maxTokens, ...budget } = limits(settings, tuning, engine.contextTokens);
-  const prompt = buildPrompt(cursor, snippets, budget, engine.vocabulary);
+  const prompt = buildPrompt(
+    cursor,
+    snippets,
+    inVocabulary(budget, engine.vocabulary),
+    engine.vocabulary,
+  );
   const { text: all, languageId } = document;
   const { features } = cursorSyntax(
     languageId,
@@ -91,11 +96,12 @@ export async function complete(
   debounce.measured(performance.now() - start);
   const text = finish(generated.text, cursor);
   cache.store(cursor, text);
-  const { reusedTokens, generatedTokens, truncateMs, readMs, decodeMs } = generated;
+  const { promptTokens, reusedTokens, generatedTokens } = generated;
+  const { truncateMs, readMs, decodeMs } = generated;
   return {
     text,
     source: "model",
-    promptTokens: prompt.tokens.length,
+    promptTokens,
     reusedTokens,
     generatedTokens,
     prepareMs,
@@ -116,6 +122,15 @@ export function limits(
   const tokens = Math.min(settings.contextTokens, tuning?.contextTokens ?? Infinity, room);
   const rereadTokens = tuning?.rereadTokens ?? null;
   return { tokens, maxTokens, ...(rereadTokens === null ? {} : { rereadTokens }) };
+}
+
+/** `budget`, which counts the model's tokens, in those of `vocabulary`. */
+function inVocabulary(budget: Budget, { perModelToken = 1 }: Vocabulary): Budget {
+  const { tokens, rereadTokens } = budget;
+  return {
+    tokens: tokens * perModelToken,
+    ...(rereadTokens !== undefined && { rereadTokens: rereadTokens * perModelToken }),
+  };
 }
 
 /** The most context that the settings can ask the model for. */

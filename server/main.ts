@@ -19,6 +19,9 @@ import { downloadable } from "./models/list";
 import { pullModel } from "./models/requests";
 import { modelsDirectoryIn } from "./models/source";
 import {
+  type EndpointKeyParams,
+  endpointKeyChangedMethod,
+  endpointKeyMethod,
   type InitializationOptions,
   modelsMethod,
   type PullParams,
@@ -27,18 +30,31 @@ import {
   type Settings,
   statusMethod,
 } from "./protocol";
+import { environmentKey, type KeyOf } from "./remote/key";
 import { Session } from "./session";
 import { defaultSettings, readSettings } from "./settings";
 
 const connection = createConnection(ProposedFeatures.all);
 const documents = new TextDocuments(TextDocument);
 const bundledModel = join(__dirname, "..", "models", "ringside-small");
-const session = new Session(bundledModel, {
-  status: (status) => void connection.sendNotification(statusMethod, status),
-  log: (message) => connection.console.info(message),
-});
+const keyOf: KeyOf = async (origin) => {
+  const stored = storesKeys
+    ? await connection.sendRequest<string | null>(endpointKeyMethod, { origin })
+    : null;
+  return stored ?? environmentKey(origin);
+};
+const session = new Session(
+  bundledModel,
+  {
+    status: (status) => void connection.sendNotification(statusMethod, status),
+    log: (message) => connection.console.info(message),
+  },
+  undefined,
+  keyOf,
+);
 
 let capabilities: ClientCapabilities = {};
+let storesKeys = false; // the editor does, and is asked for them
 let settings: Settings = defaultSettings;
 let recent: string[] = []; // URIs of open documents, the last edited or asked about first
 let current: AbortController | null = null; // of the completion under way
@@ -46,6 +62,7 @@ let current: AbortController | null = null; // of the completion under way
 connection.onInitialize((params) => {
   capabilities = params.capabilities;
   const options = params.initializationOptions as InitializationOptions | undefined;
+  storesKeys = options?.storesKeys === true;
   useSettings(options?.settings);
   return {
     capabilities: {
@@ -158,6 +175,10 @@ connection.onRequest(pullMethod, async (params: PullParams, token) => {
     listener.dispose();
   }
 });
+
+connection.onNotification(endpointKeyChangedMethod, ({ origin }: EndpointKeyParams) =>
+  session.keyChanged(origin),
+);
 
 connection.onShutdown(() => {
   current?.abort();

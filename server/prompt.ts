@@ -25,6 +25,8 @@ export interface Vocabulary extends Encoder {
   readonly bos: number | null;
   /** null: the model can't fill in the middle, and completes by going on. */
   readonly fim: Fim | null;
+  /** How many of these make one token of the model's; not given: they are the model's own. */
+  readonly perModelToken?: number;
 }
 
 export interface Budget {

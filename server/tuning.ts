@@ -47,16 +47,32 @@ export function tune(speeds: Speeds, wishes: Wishes): Tuning {
     ? Math.round(clamp(REREAD_MS * perMs.read, MIN_REREAD, wishes.contextTokens / 4))
     : null;
   const readMs = (NEW + (rereadTokens ?? 0)) / perMs.read;
-  const keystrokeMs = Math.round(readMs + LINE / perMs.decode);
+  return {
+    contextTokens: Math.round(clamp(FIRST_READ_MS * perMs.read, MIN_CONTEXT, wishes.contextTokens)),
+    rereadTokens,
+    ...paced(readMs, perMs.decode, wishes),
+  };
+}
+
+/** The wishes for a model elsewhere, whose first token takes `firstMs` and others come at `decode` a second. */
+export function tuneRemote(
+  firstMs: number,
+  decode: number,
+  wishes: Omit<Wishes, "rereads">,
+): Tuning {
+  const { contextTokens } = wishes; // what it reads at which speed is the other machine's affair
+  return { contextTokens, rereadTokens: null, ...paced(firstMs, decode / 1000, wishes) };
+}
+
+function paced(firstMs: number, decodePerMs: number, wishes: Pick<Wishes, "maxTokens">) {
+  const keystrokeMs = Math.round(firstMs + LINE / decodePerMs);
   const verdict = keystrokeMs <= FAST_MS ? "fast" : keystrokeMs <= USABLE_MS ? "usable" : "slow";
   return {
     keystrokeMs,
-    contextTokens: Math.round(clamp(FIRST_READ_MS * perMs.read, MIN_CONTEXT, wishes.contextTokens)),
-    maxTokens: Math.round(clamp(LONGEST_MS * perMs.decode, MIN_COMPLETION, wishes.maxTokens)),
-    rereadTokens,
+    maxTokens: Math.round(clamp(LONGEST_MS * decodePerMs, MIN_COMPLETION, wishes.maxTokens)),
     verdict,
     says: sentence(verdict, keystrokeMs),
-  };
+  } as const;
 }
 
 function sentence(verdict: Tuning["verdict"], keystrokeMs: number): string {

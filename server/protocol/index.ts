@@ -1,6 +1,7 @@
 // What the extension and the server say beyond standard LSP.
 // All of server/ that the extension may import.
 
+export * from "./endpoint";
 export * from "./models";
 export * from "./settings";
 export * from "./status";

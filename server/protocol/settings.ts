@@ -45,4 +45,6 @@ export type Eagerness = "low" | "medium" | "high" | "always";
 /** What the server needs to know before the first settings arrive. */
 export interface InitializationOptions {
   readonly settings?: Settings;
+  /** Whether the editor answers the server's request for an endpoint's key. */
+  readonly storesKeys?: boolean;
 }
