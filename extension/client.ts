@@ -10,7 +10,7 @@ import {
   RevealOutputChannelOn,
   TransportKind,
 } from "vscode-languageclient/node";
-import { type Status, statusMethod } from "../server/protocol";
+import { type InitializationOptions, type Status, statusMethod } from "../server/protocol";
 
 const RESTARTS = 5; // within WINDOW_MS; a server that dies more often is broken, not unlucky
 const WINDOW_MS = 180_000;
@@ -31,6 +31,7 @@ export function createClient(
     { module, transport: TransportKind.ipc },
     {
       documentSelector: [{ scheme: "file" }, { scheme: "untitled" }, { scheme: "vscode-remote" }],
+      initializationOptions: { storesKeys: true } satisfies InitializationOptions,
       outputChannel: log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       synchronize: { configurationSection: "ringside" },

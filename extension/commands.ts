@@ -1,13 +1,15 @@
 // The commands, one row each; package.json lists their titles, and a test compares the two.
 
-import { type LogOutputChannel, window } from "vscode";
+import { type LogOutputChannel, type SecretStorage, window } from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
+import { setEndpointKey } from "./endpoint";
 import { downloadModel } from "./models";
 import { get, set } from "./settings";
 
 export interface CommandServices {
   readonly client: LanguageClient;
   readonly log: LogOutputChannel;
+  readonly secrets: SecretStorage;
 }
 
 export const commands: Readonly<
@@ -30,6 +32,8 @@ export const commands: Readonly<
 
   "ringside.downloadModel": ({ client }, id) =>
     downloadModel(client, typeof id === "string" ? id : undefined),
+
+  "ringside.setEndpointKey": ({ secrets }) => setEndpointKey(secrets),
 
   "ringside.showLog": ({ log }) => log.show(true),
 };

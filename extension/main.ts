@@ -3,6 +3,7 @@
 import { commands as vscodeCommands, type ExtensionContext, window, workspace } from "vscode";
 import { createClient } from "./client";
 import { commands } from "./commands";
+import { offerKeys } from "./endpoint";
 import { offBecause } from "./settings";
 import { StatusItem } from "./status";
 
@@ -19,6 +20,7 @@ export async function activate(context: ExtensionContext): Promise<Api> {
   const log = window.createOutputChannel("Ringside", { log: true });
   const status = new StatusItem();
   const client = createClient(context, log, (next) => status.show(next));
+  const { secrets } = context;
   stop = () => (client.needsStop() ? client.stop() : Promise.resolve());
 
   const showWhetherOff = () =>
@@ -27,10 +29,13 @@ export async function activate(context: ExtensionContext): Promise<Api> {
   context.subscriptions.push(
     log,
     status.item,
+    ...offerKeys(client, secrets),
     window.onDidChangeActiveTextEditor(showWhetherOff),
     workspace.onDidChangeConfiguration(showWhetherOff),
     ...Object.entries(commands).map(([name, run]) =>
-      vscodeCommands.registerCommand(name, (argument?: unknown) => run({ client, log }, argument)),
+      vscodeCommands.registerCommand(name, (argument?: unknown) =>
+        run({ client, log, secrets }, argument),
+      ),
     ),
   );
 
