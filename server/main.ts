@@ -87,7 +87,8 @@ connection.onDidChangeConfiguration(async (change) => {
 async function pullSettings(): Promise<void> {
   if (capabilities.workspace?.configuration !== true) return;
   try {
-    useSettings(await connection.workspace.getConfiguration("ringside"));
+    const pulled: unknown = await connection.workspace.getConfiguration("ringside");
+    if (pulled !== null) useSettings(pulled); // null: an editor that has none; what it began with holds
   } catch (error) {
     connection.console.warn(`The settings could not be read: ${coded(error).message}`);
   }

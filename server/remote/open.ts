@@ -139,7 +139,7 @@ interface Listed {
   readonly contextTokens: number | null;
 }
 
-/** What the endpoint lists; where a model is named, an endpoint need not list any. */
+/** What the endpoint lists. Where the user names a model, it need not, but for a key that it refuses. */
 async function listedModels(
   client: EndpointClient,
   named: string | null,
@@ -149,8 +149,8 @@ async function listedModels(
   try {
     reply = await client.get("/models", signal);
   } catch (error) {
-    const unlisted = error instanceof EndpointError && [404, 405, 501].includes(error.status ?? 0);
-    if (named !== null && unlisted) return [];
+    const answered = error instanceof EndpointError && error.status !== null && !error.passes;
+    if (named !== null && answered && error.code !== "ENDPOINT_UNAUTHORIZED") return [];
     throw error;
   }
   const { data } = (reply ?? {}) as { data?: unknown };

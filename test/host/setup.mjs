@@ -18,6 +18,7 @@ const debian = {
   "/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a": "libclang-rt-14-dev",
   "/usr/bin/chromium": "chromium",
   "/usr/bin/hipcc": "hipcc",
+  "/usr/bin/nvim": "neovim",
 };
 
 function run(command, ...args) {
