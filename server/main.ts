@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // The language server: the only file that knows LSP. Over node-ipc for VS Code, --stdio for others.
 
 import { join } from "node:path";
