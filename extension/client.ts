@@ -10,18 +10,30 @@ import {
   RevealOutputChannelOn,
   TransportKind,
 } from "vscode-languageclient/node";
-import { type InitializationOptions, type Status, statusMethod } from "../server/protocol";
+import {
+  type Activity,
+  activityMethod,
+  type InitializationOptions,
+  type Status,
+  statusMethod,
+} from "../server/protocol";
 
 const RESTARTS = 5; // within WINDOW_MS; a server that dies more often is broken, not unlucky
 const WINDOW_MS = 180_000;
 
+/** Where code is written; not the log, the output of a task or the old side of a comparison. */
+const schemes = ["file", "untitled", "vscode-remote", "vscode-notebook-cell", "vscode-vfs"];
+
 /** What the extension hears of the server. */
-export type OnStatus = (status: Status) => void;
+export interface Listeners {
+  status(status: Status): void;
+  activity(activity: Activity): void;
+}
 
 export function createClient(
   context: ExtensionContext,
   log: LogOutputChannel,
-  onStatus: OnStatus,
+  listeners: Listeners,
 ): LanguageClient {
   const module = join(context.extensionPath, "dist", "server.js");
   const ended: number[] = []; // times at which the server ended by itself
@@ -30,13 +42,16 @@ export function createClient(
     "Ringside",
     { module, transport: TransportKind.ipc },
     {
-      documentSelector: [{ scheme: "file" }, { scheme: "untitled" }, { scheme: "vscode-remote" }],
-      initializationOptions: { storesKeys: true } satisfies InitializationOptions,
+      documentSelector: schemes.map((scheme) => ({ scheme })),
+      initializationOptions: {
+        storage: context.globalStorageUri.fsPath,
+        storesKeys: true,
+      } satisfies InitializationOptions,
       outputChannel: log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       synchronize: { configurationSection: "ringside" },
       initializationFailedHandler: (error) => {
-        onStatus({ kind: "failed", code: "SERVER_STOPPED", message: String(error) });
+        listeners.status({ kind: "failed", code: "SERVER_STOPPED", message: String(error) });
         return false;
       },
       errorHandler: {
@@ -51,7 +66,7 @@ export function createClient(
             : `The server ended ${recently} times in three minutes. See the log, then run ` +
               `"Ringside: Restart the Server".`;
           log.info(message);
-          onStatus({ kind: "failed", code: "SERVER_STOPPED", message });
+          listeners.status({ kind: "failed", code: "SERVER_STOPPED", message });
           return { action: again ? CloseAction.Restart : CloseAction.DoNotRestart, handled: true };
         },
       },
@@ -68,6 +83,7 @@ export function createClient(
       },
     },
   );
-  client.onNotification(statusMethod, onStatus);
+  client.onNotification(statusMethod, (status: Status) => listeners.status(status));
+  client.onNotification(activityMethod, (activity: Activity) => listeners.activity(activity));
   return client;
 }

@@ -3,13 +3,20 @@
 import { type LogOutputChannel, type SecretStorage, window } from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import { setEndpointKey } from "./endpoint";
-import { downloadModel } from "./models";
+import { showMenu } from "./menu";
+import { chooseModel, downloadModel } from "./models";
 import { get, set } from "./settings";
+import type { StatisticsPanel } from "./statistics/panel";
+import type { StatusItem } from "./status";
+import type { WhyPage } from "./why";
 
 export interface CommandServices {
   readonly client: LanguageClient;
   readonly log: LogOutputChannel;
   readonly secrets: SecretStorage;
+  readonly status: StatusItem;
+  readonly whyPage: WhyPage;
+  readonly statistics: StatisticsPanel;
 }
 
 export const commands: Readonly<
@@ -29,6 +36,16 @@ export const commands: Readonly<
     if (client.needsStop()) await client.stop();
     await client.start();
   },
+
+  "ringside.menu": ({ status }) => showMenu(status.current),
+
+  "ringside.chooseModel": ({ client, status }) => chooseModel(client, () => status.settled()),
+
+  "ringside.why": ({ client, whyPage }) => whyPage.show(client),
+
+  "ringside.statistics": ({ client, statistics }) => statistics.show(client),
+
+  "ringside.clearStatistics": ({ client, statistics }) => statistics.clear(client),
 
   "ringside.downloadModel": ({ client }, id) =>
     downloadModel(client, typeof id === "string" ? id : undefined),

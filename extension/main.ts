@@ -5,7 +5,9 @@ import { createClient } from "./client";
 import { commands } from "./commands";
 import { offerKeys } from "./endpoint";
 import { offBecause } from "./settings";
+import { StatisticsPanel } from "./statistics/panel";
 import { StatusItem } from "./status";
+import { WhyPage, whyScheme } from "./why";
 
 /** What the extension tells of itself: for its own tests, and for other extensions. */
 export interface Api {
@@ -19,8 +21,13 @@ let stop: () => Thenable<void> = () => Promise.resolve();
 export async function activate(context: ExtensionContext): Promise<Api> {
   const log = window.createOutputChannel("Ringside", { log: true });
   const status = new StatusItem();
-  const client = createClient(context, log, (next) => status.show(next));
+  const client = createClient(context, log, {
+    status: (next) => status.show(next),
+    activity: (next) => status.showActivity(next),
+  });
   const { secrets } = context;
+  const whyPage = new WhyPage();
+  const services = { client, log, secrets, status, whyPage, statistics: new StatisticsPanel() };
   stop = () => (client.needsStop() ? client.stop() : Promise.resolve());
 
   const showWhetherOff = () =>
@@ -30,12 +37,11 @@ export async function activate(context: ExtensionContext): Promise<Api> {
     log,
     status.item,
     ...offerKeys(client, secrets),
+    workspace.registerTextDocumentContentProvider(whyScheme, whyPage),
     window.onDidChangeActiveTextEditor(showWhetherOff),
     workspace.onDidChangeConfiguration(showWhetherOff),
     ...Object.entries(commands).map(([name, run]) =>
-      vscodeCommands.registerCommand(name, (argument?: unknown) =>
-        run({ client, log, secrets }, argument),
-      ),
+      vscodeCommands.registerCommand(name, (argument?: unknown) => run(services, argument)),
     ),
   );
 

@@ -1,6 +1,12 @@
-// Downloading a model that the user chooses by name, with its progress in a notification.
+// Choosing a model: one that is here, one to download, a file, or an endpoint; and what it is worth here.
 
-import { type CancellationToken, type Progress, ProgressLocation, window, workspace } from "vscode";
+import {
+  type CancellationToken,
+  type Progress,
+  ProgressLocation,
+  type QuickPickItem,
+} from "vscode";
+import { QuickPickItemKind, window, workspace } from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import {
   type DownloadableModel,
@@ -10,14 +16,132 @@ import {
   type PullResult,
   pullMethod,
   pullProgressMethod,
+  type Status,
 } from "../server/protocol";
-import { set } from "./settings";
+import { get, set } from "./settings";
+
+/** Settles once a model that was asked for is ready or could not be loaded. */
+export type Loaded = () => Promise<Status>;
+
+interface ModelItem extends QuickPickItem {
+  readonly choose: () => Promise<boolean>; // whether a model was chosen
+}
+
+/** Asks which model completes, gets it if it is not here, and says what it is worth on this machine. */
+export async function chooseModel(client: LanguageClient, loaded: Loaded): Promise<void> {
+  const models = await client.sendRequest<DownloadableModel[]>(modelsMethod);
+  const chosen = await window.showQuickPick(itemsOf(client, models), {
+    title: "Ringside: Choose a Model",
+    placeHolder: "Everything runs on this machine, unless you choose an endpoint",
+    matchOnDetail: true,
+    matchOnDescription: true,
+  });
+  if (chosen === undefined || !("choose" in chosen)) return;
+  if (await (chosen as ModelItem).choose()) await sayVerdict(loaded);
+}
 
 /** Asks which model, unless `id` says so; downloads it, and chooses it. */
 export async function downloadModel(client: LanguageClient, id?: string): Promise<void> {
   const models = await client.sendRequest<DownloadableModel[]>(modelsMethod);
   const model = id === undefined ? await pick(models) : models.find((one) => one.id === id);
-  if (model === undefined) return;
+  if (model !== undefined) await download(client, model);
+}
+
+function itemsOf(
+  client: LanguageClient,
+  models: readonly DownloadableModel[],
+): (ModelItem | QuickPickItem)[] {
+  const current = get("endpoint") === null ? get("model") : undefined;
+  const separator = (label: string) => ({ label, kind: QuickPickItemKind.Separator });
+  const inUse = (model: string | null) => (current === model ? "$(check) in use" : "");
+  const here = models.filter(({ downloaded }) => downloaded);
+  const rank = { quick: 0, fits: 1, slow: 2, tooLarge: 3 };
+  const others = models
+    .filter(({ downloaded }) => !downloaded)
+    .sort(
+      (a, b) =>
+        Number(b.recommended) - Number(a.recommended) ||
+        rank[a.advice.level] - rank[b.advice.level],
+    );
+  const row = (model: DownloadableModel, choose: ModelItem["choose"]): ModelItem => ({
+    label: `${model.recommended ? "$(star-full) " : ""}${model.title}`,
+    description: [inUse(model.id), model.recommended ? "recommended here" : ""]
+      .filter(Boolean)
+      .join(" "),
+    detail: `${model.detail}; ${model.advice.says}`,
+    choose,
+  });
+  return [
+    separator("On this machine"),
+    {
+      label: "Ringside small",
+      description: inUse(null),
+      detail: "Comes with Ringside: small, at once, offline",
+      choose: () => use(null),
+    },
+    ...here.map((model) => row(model, () => use(model.id))),
+    {
+      label: "$(folder-opened) A file or folder...",
+      detail: "A .gguf file, or a folder with config.json, tokenizer.json and safetensors",
+      choose: chooseFile,
+    },
+    separator("To download"),
+    ...others.map((model) => row(model, () => download(client, model))),
+    separator("On another machine"),
+    {
+      label: "$(globe) An OpenAI-compatible endpoint...",
+      description: get("endpoint") === null ? "" : `$(check) in use: ${get("endpoint")}`,
+      detail: "vLLM, SGLang, llama.cpp, Ollama: your code is sent to the host that you name",
+      choose: chooseEndpoint,
+    },
+  ];
+}
+
+async function use(model: string | null): Promise<boolean> {
+  if (get("endpoint") !== null) await set("endpoint", null);
+  await set("model", model);
+  return true;
+}
+
+async function chooseFile(): Promise<boolean> {
+  const [file] =
+    (await window.showOpenDialog({
+      title: "A model's .gguf file, or its folder",
+      canSelectFolders: true,
+      filters: { Models: ["gguf"], "All files": ["*"] },
+    })) ?? [];
+  return file !== undefined && use(file.fsPath);
+}
+
+async function chooseEndpoint(): Promise<boolean> {
+  const address = await window.showInputBox({
+    title: "Ringside: An OpenAI-compatible Endpoint",
+    prompt: "Your code is sent to this host, and to no other. Empty: none",
+    placeHolder: "http://localhost:11434/v1",
+    value: get("endpoint") ?? "",
+    validateInput: (text) =>
+      text.trim() === "" || /^https?:\/\/[^\s/]+/i.test(text.trim())
+        ? null
+        : "An address such as http://gpu-box:8000/v1",
+  });
+  if (address === undefined) return false;
+  await set("endpoint", address.trim() === "" ? null : address.trim());
+  return true;
+}
+
+async function sayVerdict(loaded: Loaded): Promise<void> {
+  const status = await window.withProgress(
+    { location: ProgressLocation.Notification, title: "Ringside: loading and trying the model" },
+    loaded,
+  );
+  // Asked for by the user, so answered where the user is, unlike anything about a completion.
+  if (status.kind === "failed") void window.showErrorMessage(status.message);
+  if (status.kind !== "ready") return;
+  const says = [`${status.model} is ready on ${status.device}.`, ...status.says];
+  void window.showInformationMessage(says.join(" "));
+}
+
+async function download(client: LanguageClient, model: DownloadableModel): Promise<boolean> {
   const result = await window.withProgress(
     {
       location: ProgressLocation.Notification,
@@ -26,16 +150,15 @@ export async function downloadModel(client: LanguageClient, id?: string): Promis
     },
     (progress, token) => pull(client, model.id, progress, token),
   );
-  if (result.kind === "here") await set("model", model.id);
-  // Asked for by the user, so answered where the user is, unlike anything about a completion.
   if (result.kind === "failed") void window.showErrorMessage(result.message);
+  return result.kind === "here" && use(model.id);
 }
 
 async function pick(models: readonly DownloadableModel[]): Promise<DownloadableModel | undefined> {
   const items = models.map((model) => ({
     label: model.title,
     description: model.downloaded ? "$(check) here" : "",
-    detail: model.detail,
+    detail: `${model.detail}; ${model.advice.says}`,
     model,
   }));
   const chosen = await window.showQuickPick(items, {

@@ -1,17 +1,21 @@
-// The status item: what the model is doing, at a glance; a click opens the log.
+// The status item: what the model is doing, at a glance; a click opens the menu.
 
 import { MarkdownString, StatusBarAlignment, type StatusBarItem, ThemeColor, window } from "vscode";
-import type { Status } from "../server/protocol";
+import type { Activity, Status } from "../server/protocol";
+
+const UNCHANGED_MS = 3000; // a server that has anything to load says so at once
 
 export class StatusItem {
   readonly item: StatusBarItem;
   private status: Status = { kind: "loading", model: "", share: 0 };
+  private activity: Activity | null = null;
   private off: string | null = null;
+  private readonly waiting = new Set<(status: Status) => void>();
 
   constructor() {
     this.item = window.createStatusBarItem("ringside.status", StatusBarAlignment.Right, 100);
     this.item.name = "Ringside";
-    this.item.command = "ringside.showLog";
+    this.item.command = "ringside.menu";
     this.render();
     this.item.show();
   }
@@ -21,8 +25,35 @@ export class StatusItem {
     return this.status;
   }
 
+  /**
+   * What comes of a model that was just asked for: the next status that is not "loading". One that was
+   * loaded already says nothing new, so after a while the last one counts.
+   */
+  settled(): Promise<Status> {
+    return new Promise((resolve) => {
+      const unchanged = setTimeout(() => done(this.status), UNCHANGED_MS);
+      const done = (status: Status) => {
+        clearTimeout(unchanged);
+        this.waiting.delete(hear);
+        resolve(status);
+      };
+      const hear = (status: Status) => {
+        clearTimeout(unchanged);
+        if (status.kind !== "loading") done(status);
+      };
+      this.waiting.add(hear);
+    });
+  }
+
   show(status: Status): void {
+    for (const hear of [...this.waiting]) hear(status);
+    if (status.kind === "loading") this.activity = null;
     this.status = status;
+    this.render();
+  }
+
+  showActivity(activity: Activity): void {
+    this.activity = activity;
     this.render();
   }
 
@@ -33,7 +64,7 @@ export class StatusItem {
   }
 
   private render(): void {
-    const { text, tooltip, failed } = describe(this.status, this.off);
+    const { text, tooltip, failed } = describe(this.status, this.off, this.activity);
     this.item.text = text;
     this.item.tooltip = new MarkdownString(tooltip);
     this.item.accessibilityInformation = { label: tooltip };
@@ -46,6 +77,7 @@ export class StatusItem {
 export function describe(
   status: Status,
   off: string | null,
+  activity: Activity | null,
 ): { text: string; tooltip: string; failed: boolean } {
   switch (status.kind) {
     case "loading": {
@@ -58,21 +90,29 @@ export function describe(
       };
     }
     case "ready": {
-      const what = [`${status.model} on ${status.device}`, ...status.says].join("\n\n");
-      if (off !== null) {
-        return {
-          text: "$(circle-slash) Ringside",
-          tooltip: `Ringside is ${off}. ${what}`,
-          failed: false,
-        };
-      }
-      return { text: "$(sparkle) Ringside", tooltip: what, failed: false };
+      const lines = [`${status.model} on ${status.device}`, ...status.says];
+      if (activity !== null) lines.push(activityText(activity));
+      if (off === null) return { text: "$(sparkle) Ringside", tooltip: said(lines), failed: false };
+      const tooltip = said([`Ringside is ${off}.`, ...lines]);
+      return { text: "$(circle-slash) Ringside", tooltip, failed: false };
     }
     case "failed":
       return {
         text: `$(warning) Ringside ${status.code}`,
-        tooltip: `${status.message}\n\nClick to open the log.`,
+        tooltip: said([status.message]),
         failed: true,
       };
   }
+}
+
+function said(lines: readonly string[]): string {
+  return [...lines, "Click for what can be done."].join("\n\n");
+}
+
+function activityText({ tokensPerSecond, reusedShare, lastMs }: Activity): string {
+  const reused = Math.round(reusedShare * 100);
+  return (
+    `Writes ${tokensPerSecond} tokens/s; ${reused} % of what it was shown had been read before; ` +
+    `the last completion took ${Math.round(lastMs)} ms.`
+  );
 }

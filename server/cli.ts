@@ -11,6 +11,7 @@ import { ModelEngine, type Placement } from "./engine";
 import { coded, RingsideError } from "./errors";
 import { inspection } from "./inspect";
 import { languageIdOfPath } from "./languages";
+import { LookAhead } from "./lookahead";
 import { processTerminal, runModels } from "./models/cli";
 import { type Options, readArguments, usage } from "./options";
 import { choose, chosen, deviceRows, loadPlaced } from "./placement";
@@ -88,6 +89,7 @@ async function completeAt(argument: string, options: Options): Promise<void> {
     context: new Context(),
     trees: new SyntaxTrees(),
     debounce: new Debounce(),
+    lookAhead: new LookAhead(),
     tuning: null,
   };
   const document = { uri: path, languageId: languageIdOfPath(path), version: 1, text };
@@ -107,10 +109,18 @@ function printCompletion(
   json: boolean,
 ): void {
   const line = prefix.slice(prefix.lastIndexOf("\n") + 1);
-  const { promptTokens = 0, generatedTokens = 0, readMs = 0, decodeMs = 0 } = completion;
+  const { proposals, calls, silence } = completion;
+  const proposal = proposals[0] ?? { text: "", confidence: 0 };
+  const {
+    promptTokens = 0,
+    generatedTokens = 0,
+    readMs = 0,
+    decodeMs = 0,
+  } = calls[0]?.generated ?? {};
   const perSecond = (tokens: number, ms: number) => (ms > 0 ? Math.round((tokens / ms) * 1e3) : 0);
   const bold = (text: string) => (process.stdout.isTTY ? `\x1b[1m${text}\x1b[0m` : `[${text}]`);
-  console.log(`${line}${bold(completion.text)}\n`);
+  console.log(`${line}${bold(proposal.text)}\n`);
+  if (silence !== null) console.log(`nothing  ${silence}`);
   console.log(`model    ${info.name}, ${info.backend}, ${info.threads} threads`);
   console.log(`place    ${info.placement.explanation}`);
   console.log(`load     ${loadMs.toFixed(1)} ms`);
@@ -122,7 +132,8 @@ function printCompletion(
   const decodeTokensPerSecond = perSecond(generatedTokens, decodeMs);
   const speeds = { readTokensPerSecond, decodeTokensPerSecond };
   const where = { device: info.backend, placement: info.placement };
-  console.log(JSON.stringify({ ...completion, loadMs, totalMs, ...speeds, ...where }));
+  const cost = { promptTokens, generatedTokens, readMs, decodeMs, loadMs, totalMs };
+  console.log(JSON.stringify({ ...proposal, silence, ...cost, ...speeds, ...where }));
 }
 
 const BENCH_READ = 2000; // tokens: the context that the editor sends by default

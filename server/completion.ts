@@ -1,15 +1,18 @@
-// The request, top to bottom: from a cursor to the text that is proposed there.
+// The request, top to bottom: from a cursor to what is proposed there.
 
 import { setTimeout as delay } from "node:timers/promises";
-import type { CompletionCache } from "./cache";
+import type { CompletionCache, Entry, Found, Written } from "./cache";
+import { confidenceOf, heldBackBecause } from "./confidence";
 import type { Context } from "./context/context";
 import type { Debounce } from "./debounce";
 import { type OpenDocument, shortPath } from "./document";
-import { finish, silentBecause, wantsSingleLine, wholePart } from "./finish";
-import type { Generator } from "./generator";
-import { type Budget, buildPrompt, type Cursor, type Vocabulary } from "./prompt";
+import { finish, onlyCloses, type Spot, silentBecause, wantsSingleLine, wholePart } from "./finish";
+import type { Generated, Generator } from "./generator";
+import { languageOf } from "./languages";
+import type { LookAhead } from "./lookahead";
+import { type Budget, buildPrompt, type Cursor, type Prompt, type Vocabulary } from "./prompt";
 import type { Settings } from "./protocol";
-import { cursorSyntax, isWholeStatement } from "./syntax";
+import { type CursorSyntax, cursorSyntax, isWholeStatement } from "./syntax";
 import type { SyntaxTrees } from "./trees";
 import type { Tuning } from "./tuning";
 
@@ -20,6 +23,7 @@ export interface Services {
   readonly context: Context;
   readonly trees: SyntaxTrees;
   readonly debounce: Debounce;
+  readonly lookAhead: LookAhead;
   /** What the model's self-test allows; null: as the settings say. */
   readonly tuning: Tuning | null;
 }
@@ -30,85 +34,242 @@ export interface Request {
   readonly offset: number;
   /** The other open documents, the most recently seen first. */
   readonly others: readonly OpenDocument[];
-  /** The user asked by a command: no wait for more keys. */
+  /** Someone asked for it: no wait for more keys, and nothing held back. */
   readonly invoked: boolean;
+  /** Whether other proposals than the likeliest are wanted; not given: no. */
+  readonly alternatives?: boolean;
+  /** What the open list of suggestions would put from `start` up to `offset`; the proposal goes on from there. */
+  readonly selected?: { readonly start: number; readonly text: string };
 }
 
-/** Where a completion came from and what it cost, in milliseconds. */
-export interface Completion {
+export interface Proposal {
   readonly text: string;
-  readonly source: "cache" | "model" | "silent";
-  readonly promptTokens?: number;
-  readonly reusedTokens?: number;
-  readonly generatedTokens?: number;
-  readonly prepareMs?: number;
-  readonly truncateMs?: number;
-  readonly readMs?: number;
-  readonly decodeMs?: number;
+  /** The probability of its first line, which is about how often such a line is kept; in 0..1. */
+  readonly confidence: number;
 }
 
-const silent: Completion = { text: "", source: "silent" };
+/** One call of the model: what it read and wrote, and what that cost. */
+export interface ModelCall {
+  readonly prompt: Prompt;
+  readonly generated: Generated;
+  /** Milliseconds of choosing and encoding what the model reads. */
+  readonly prepareMs: number;
+}
+
+export interface Completion {
+  /** What is proposed, the likeliest first. */
+  readonly proposals: readonly Proposal[];
+  readonly source: "cache" | "model" | "silent";
+  /** Why nothing is proposed; null: something is. */
+  readonly silence: string | null;
+  /** What the model wrote, also where it is held back; "": nothing. */
+  readonly written: string;
+  /** The calls that were made for it, none for what was known. */
+  readonly calls: readonly ModelCall[];
+  /** Milliseconds that it took, the wait for more keys left out. */
+  readonly ms: number;
+}
+
 const RESERVE = 8; // tokens of the context that neither prompt nor completion takes
 const MIN_CONTEXT = 4096; // tokens; an instruction with its code wants about as many
+const ALTERNATIVES = 2; // beside the likeliest one
+const ALTERNATIVE_TRIES = 4;
+const ALTERNATIVES_MS = 1500; // who asks by key waits for them
+const ALTERNATIVE_SAMPLING = { temperature: 0.8, topP: 0.95 };
 
-/** The completion at the request's cursor, its text "" for none. Rejects with AbortError once `signal` fires. */
+/** What is proposed at the request's cursor. Rejects with AbortError once `signal` fires. */
 export async function complete(
-  { settings, engine, cache, context, trees, debounce, tuning }: Services,
-  { document, offset, others, invoked }: Request,
+  services: Services,
+  request: Request,
   signal: AbortSignal,
 ): Promise<Completion> {
-  if (!settings.enabled || settings.disabledLanguages.includes(document.languageId)) return silent;
-  const cursor = cursorAt(document, offset);
-  if (silentBecause(cursor) !== null) return silent;
-  const cached = cache.find(cursor);
-  if (cached !== undefined) return { text: cached, source: "cache" };
+  const { settings, cache, debounce, lookAhead } = services;
+  const place = placeOf(services, request);
+  if (typeof place === "string") return silent(place);
+  const { cursor } = place;
 
-  if (!invoked) await delay(debounce.waitMs(settings.debounceMs), undefined, { signal });
+  let start = performance.now();
+  await lookAhead.settle(cursor, signal);
+  let found = cache.find(cursor);
+  const isKnown = found !== undefined && (found.alternatives || request.alternatives !== true);
+  if (found !== undefined && isKnown) return proposed(found, [], start, request, settings);
+
+  if (!request.invoked) await delay(debounce.waitMs(settings.debounceMs), undefined, { signal });
+  start = performance.now();
+  const calls: ModelCall[] = [];
+  const prepared = prepare(services, place, request);
+  if (found === undefined || found.typed > 0) {
+    const { written, call } = await write(services, prepared, {}, signal);
+    calls.push(call);
+    debounce.measured(performance.now() - start);
+    found = { written: [written], alternatives: false, typed: 0 };
+  }
+  if (request.alternatives === true) {
+    const others = await alternatives(services, prepared, found.written, calls, signal);
+    found = { written: [...found.written, ...others], alternatives: true, typed: 0 };
+  }
+  cache.store(cursor, found);
+  return proposed(found, calls, start, request, settings);
+}
+
+/** Once `proposal` has been shown at the request's cursor: what would come next is written into the cache. */
+export function startAhead(services: Services, request: Request, { text }: Proposal): void {
+  const { cache, lookAhead } = services;
+  const ahead = accepted(request, text);
+  const place = cursorAt(ahead.document, ahead.offset);
+  if (cache.find(place) !== undefined) return;
+  lookAhead.start(place, async (signal) => {
+    const found = placeOf(services, ahead);
+    if (typeof found === "string") return;
+    const { written } = await write(services, prepare(services, found, ahead), {}, signal);
+    cache.store(place, { written: [written], alternatives: false });
+  });
+}
+
+/** The request that comes once `text` is accepted at this one's cursor. */
+function accepted({ document, offset, others, selected }: Request, text: string): Request {
+  const before = selected ?? { start: offset, text: "" };
+  const prefix = document.text.slice(0, before.start) + before.text + text;
+  const next = { ...document, text: prefix + document.text.slice(offset) };
+  return { document: next, offset: prefix.length, others, invoked: false };
+}
+
+/** A cursor where a completion may be wanted. */
+interface Place {
+  readonly cursor: Spot;
+  readonly syntax: CursorSyntax;
+}
+
+/** Where the request's cursor stands, or why nothing is proposed there. */
+function placeOf({ settings, trees }: Services, request: Request): Place | string {
+  const { document, offset, selected, invoked } = request;
+  const { languageId, text, uri } = document;
+  if (!settings.enabled) return "off";
+  if (settings.disabledLanguages.includes(languageId)) return `off for ${languageId}`;
+  const start = selected?.start ?? offset;
+  const prefix = text.slice(0, start) + (selected?.text ?? "");
+  const cursor = cursorAt({ ...document, text: prefix + text.slice(offset) }, prefix.length);
+  const silence = silentBecause(cursor);
+  if (silence !== null) return silence;
+  const syntax = cursorSyntax(languageId, trees.of(uri, languageId, text), text, start);
+  if (!invoked && settings.silentIn.includes("comment") && syntax.inComment) return "in a comment";
+  if (!invoked && settings.silentIn.includes("string") && syntax.inString) return "in a string";
+  const place = {
+    inString: syntax.inString,
+    inComment: syntax.inComment,
+    inBrackets: syntax.inArguments || syntax.inType || inBrackets.has(syntax.enclosing[0] ?? ""),
+    blocksByIndent: languageOf(languageId)?.blocksByIndent ?? true,
+  };
+  return { cursor: { ...cursor, place }, syntax };
+}
+
+const inBrackets: ReadonlySet<string> = new Set(["parameters", "object", "array", "comprehension"]);
+
+/** All that the model is asked with. */
+interface Prepared extends Place {
+  readonly prompt: Prompt;
+  readonly maxTokens: number;
+  readonly prepareMs: number;
+}
+
+function prepare(services: Services, place: Place, request: Request): Prepared {
+  const { settings, engine, context, tuning } = services;
+  const { document, offset, others } = request;
   const start = performance.now();
   const snippets = context.gather(document, offset, others);
   const { maxTokens, ...budget } = limits(settings, tuning, engine.contextTokens);
-  const prompt = buildPrompt(
-    cursor,
-    snippets,
-    inVocabulary(budget, engine.vocabulary),
-    engine.vocabulary,
-  );
-  const { text: all, languageId } = document;
-  const { features } = cursorSyntax(
-    languageId,
-    trees.of(document.uri, languageId, all),
-    all,
-    offset,
-  );
-  const prepareMs = performance.now() - start;
+  const { vocabulary } = engine;
+  const prompt = buildPrompt(place.cursor, snippets, inVocabulary(budget, vocabulary), vocabulary);
+  return { ...place, prompt, maxTokens, prepareMs: performance.now() - start };
+}
 
-  const whole = (text: string) => isWholeStatement(languageId, cursor.prefix, text);
-  const generated = await engine.generate(
-    prompt,
-    {
-      maxTokens,
-      features,
-      singleLine: wantsSingleLine(cursor),
-      until: (text) => wholePart(text, cursor, whole),
-    },
-    signal,
-  );
-  debounce.measured(performance.now() - start);
-  const text = finish(generated.text, cursor);
-  cache.store(cursor, text);
-  const { promptTokens, reusedTokens, generatedTokens } = generated;
-  const { truncateMs, readMs, decodeMs } = generated;
-  return {
-    text,
-    source: "model",
-    promptTokens,
-    reusedTokens,
-    generatedTokens,
-    prepareMs,
-    truncateMs,
-    readMs,
-    decodeMs,
+interface Sampling {
+  readonly temperature?: number;
+  readonly topP?: number;
+  readonly seed?: number;
+}
+
+/** What the model writes there, cut to what can be proposed. */
+async function write(
+  { engine }: Services,
+  { cursor, syntax, prompt, maxTokens, prepareMs }: Prepared,
+  sampling: Sampling,
+  signal: AbortSignal,
+): Promise<{ written: Written; call: ModelCall }> {
+  const whole = (text: string) => isWholeStatement(cursor.languageId, cursor.prefix, text);
+  const options = {
+    maxTokens,
+    features: syntax.features,
+    singleLine: wantsSingleLine(cursor),
+    until: (text: string) => wholePart(text, cursor, whole),
+    ...sampling,
   };
+  const generated = await engine.generate(prompt, options, signal);
+  const written = { text: finish(generated.text, cursor), tokens: generated.tokens };
+  return { written, call: { prompt, generated, prepareMs } };
+}
+
+/** Other things that the model could have written, none of them twice. */
+async function alternatives(
+  services: Services,
+  prepared: Prepared,
+  known: readonly Written[],
+  calls: ModelCall[],
+  signal: AbortSignal,
+): Promise<Written[]> {
+  const end = performance.now() + ALTERNATIVES_MS;
+  const found: Written[] = [];
+  const isNew = (text: string) =>
+    text !== "" && ![...known, ...found].some((other) => other.text.trim() === text.trim());
+  for (let seed = 1; seed <= ALTERNATIVE_TRIES && found.length < ALTERNATIVES; seed++) {
+    const sampling = { ...ALTERNATIVE_SAMPLING, seed };
+    const { written, call } = await write(services, prepared, sampling, signal);
+    calls.push(call);
+    if (isNew(written.text)) found.push(written);
+    if (performance.now() > end) break;
+  }
+  return found;
+}
+
+/** Of what was written, what is shown: all of it to who asked for it, else what is likely enough. */
+function proposed(
+  { written, typed }: Found | (Entry & { typed: number }),
+  calls: readonly ModelCall[],
+  start: number,
+  { invoked }: Request,
+  { eagerness }: Settings,
+): Completion {
+  const source = calls.length > 0 ? "model" : "cache";
+  const left = written
+    .map(({ text, tokens }) => ({
+      text: text.slice(typed),
+      confidence: confidenceOf(tokens, typed, text.length),
+    }))
+    .filter(({ text }) => text !== "");
+  const first = left[0];
+  const silence = invoked ? null : silenceOf(first, eagerness);
+  return {
+    proposals: silence === null ? left : [],
+    source,
+    silence: first === undefined ? NOTHING : silence,
+    written: first?.text ?? "",
+    calls,
+    ms: performance.now() - start,
+  };
+}
+
+const NOTHING = "the model has nothing to say here";
+
+/** Why what the model wrote is not shown to someone who did not ask for it, or null. */
+function silenceOf(first: Proposal | undefined, eagerness: Settings["eagerness"]): string | null {
+  if (first === undefined) return NOTHING;
+  if (onlyCloses(first.text)) return "it only closes what is open";
+  const heldBack = heldBackBecause(first.confidence, eagerness);
+  return heldBack === null ? null : `held back: ${heldBack}`;
+}
+
+function silent(silence: string): Completion {
+  return { proposals: [], source: "silent", silence, written: "", calls: [], ms: 0 };
 }
 
 /** What the settings ask for, as far as the self-test and the model's context allow. */

@@ -6,7 +6,7 @@ import { canChat, chatPrompt, type Message } from "./chat";
 import { RingsideError } from "./errors";
 import { fimOf } from "./fim";
 import type { ChatOptions, Generated, GenerateOptions, Generator } from "./generator";
-import type { Prompt, Vocabulary } from "./prompt";
+import type { PromptTokens, Vocabulary } from "./prompt";
 import { syntaxFeatureNames } from "./syntax";
 
 export type { Device, DeviceReport, LoadOptions, ModelInfo, Placement } from "../native";
@@ -93,7 +93,7 @@ export class ModelEngine implements Generator {
 
   /** Rejects with AbortError once `signal` fires; the engine hears of it within a token. */
   async generate(
-    { tokens, featuresFrom }: Prompt,
+    { tokens, featuresFrom }: PromptTokens,
     { until, features, ...options }: GenerateOptions,
     signal: AbortSignal,
   ): Promise<Generated> {

@@ -7,25 +7,50 @@ const closers = new Set(Object.values(closerOf));
 const BALANCE_WINDOW = 4000; // characters around the cursor whose brackets are counted
 const LOOK_AHEAD = 12; // following lines that a completion must not repeat
 
-/** Whether the cursor's place asks for one line: something stands behind it on its line. */
-export function wantsSingleLine({ prefix, suffix }: Cursor): boolean {
+/** What of the cursor's syntax says whether a completion may go on over lines. */
+export interface LinePlace {
+  readonly inString: boolean;
+  readonly inComment: boolean;
+  /** In parentheses or brackets, or in a type: where a colon opens no block. */
+  readonly inBrackets: boolean;
+  /** A colon opens a block. */
+  readonly blocksByIndent: boolean;
+}
+
+/** A cursor, and what is known of its place; without that, the text decides. */
+export interface Spot extends Cursor {
+  readonly place?: LinePlace;
+}
+
+/**
+ * Whether the cursor's place asks for one line: something stands behind it on its line, it is in a
+ * comment or a string, or a statement has begun that opens no block.
+ */
+export function wantsSingleLine({ prefix, suffix, place }: Spot): boolean {
   const before = lastLine(prefix);
-  const opensBlock = /[{([:]\s*$|=>\s*$/.test(before);
-  return firstLine(suffix).trim() !== "" || (before.trim() !== "" && !opensBlock);
+  if (firstLine(suffix).trim() !== "") return true;
+  if (place !== undefined && (place.inComment || place.inString)) return true;
+  if (before.trim() === "") return false;
+  if (/[{([]\s*$|=>\s*$/.test(before)) return false;
+  const colonOpens = place === undefined || (place.blocksByIndent && !place.inBrackets);
+  return !(colonOpens && /:\s*$/.test(before));
 }
 
 /** Why nothing should be proposed at `cursor`, or null. Looks at the text alone. */
 export function silentBecause({ suffix }: Pick<Cursor, "suffix">): string | null {
-  const behind = suffix[0] ?? "";
-  if (/[\w$]/.test(behind)) return "inside a word";
-  return null;
+  return /^[\p{L}\p{N}_$]/u.test(suffix) ? "inside a word" : null;
+}
+
+/** Whether `text` only closes what is open: a key typed by itself, which Tab should not be taken for. */
+export function onlyCloses(text: string): boolean {
+  return /^[\s)\]}>'"`;,]*$/.test(text);
 }
 
 /**
  * The proposal made of `text`, or "": no trailing white space, nothing that the following lines say
  * already, no closing bracket that has no opening one.
  */
-export function finish(text: string, cursor: Cursor): string {
+export function finish(text: string, cursor: Spot): string {
   let result = wantsSingleLine(cursor) ? firstLineWithText(text) : text;
   // What one rule leaves can be another's: without its last space, the end may say what follows.
   for (let before = ""; before !== result; ) {
@@ -35,7 +60,7 @@ export function finish(text: string, cursor: Cursor): string {
   return result;
 }
 
-function cutOnce(text: string, cursor: Cursor): string {
+function cutOnce(text: string, cursor: Spot): string {
   let result = cutLoop(text);
   result = dropRepeatedLines(result, cursor);
   result = dropUnbalancedClosers(result, cursor);
@@ -52,7 +77,7 @@ function cutOnce(text: string, cursor: Cursor): string {
  */
 export function wholePart(
   text: string,
-  cursor: Cursor,
+  cursor: Spot,
   isWhole: (text: string) => boolean,
 ): string | null {
   if (loopIn(text) !== null) return text;

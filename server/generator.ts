@@ -1,7 +1,7 @@
 // What completes code and follows instructions: a model in this process, or one behind an endpoint.
 
 import type { Message } from "./chat";
-import type { Prompt, Vocabulary } from "./prompt";
+import type { PromptTokens, Vocabulary } from "./prompt";
 
 export interface GenerateOptions {
   readonly maxTokens: number;
@@ -60,7 +60,7 @@ export interface Generator {
   /** Whether it follows instructions. */
   readonly canChat: boolean;
   /** Rejects with AbortError once `signal` fires, within a token or a batch; else with a RingsideError. */
-  generate(prompt: Prompt, options: GenerateOptions, signal: AbortSignal): Promise<Generated>;
+  generate(prompt: PromptTokens, options: GenerateOptions, signal: AbortSignal): Promise<Generated>;
   /** The answer to a conversation. Rejects as generate does, and with MODEL_UNSUPPORTED if it can't chat. */
   chat(messages: readonly Message[], options: ChatOptions, signal: AbortSignal): Promise<Generated>;
   close(): void;

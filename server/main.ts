@@ -8,28 +8,34 @@ import {
   type InlineCompletionItem,
   type InlineCompletionParams,
   InlineCompletionTriggerKind,
+  NotebookDocuments,
   ProposedFeatures,
   TextDocumentSyncKind,
   TextDocuments,
 } from "vscode-languageserver/node";
 import { TextDocument } from "vscode-languageserver-textdocument";
-import { complete } from "./completion";
 import type { OpenDocument } from "./document";
 import { coded, isAbort } from "./errors";
 import { downloadable } from "./models/list";
 import { pullModel } from "./models/requests";
 import { modelsDirectoryIn } from "./models/source";
+import { type Cell, cellInNotebook } from "./notebooks";
 import {
   type EndpointKeyParams,
   endpointKeyChangedMethod,
   endpointKeyMethod,
+  activityMethod,
+  clearStatisticsMethod,
   type InitializationOptions,
   modelsMethod,
   type PullParams,
   pullMethod,
   pullProgressMethod,
   type Settings,
+  statisticsMethod,
   statusMethod,
+  type WhyParams,
+  whyMethod,
 } from "./protocol";
 import { environmentKey, type KeyOf } from "./remote/key";
 import { Session } from "./session";
@@ -37,6 +43,7 @@ import { defaultSettings, readSettings } from "./settings";
 
 const connection = createConnection(ProposedFeatures.all);
 const documents = new TextDocuments(TextDocument);
+const notebooks = new NotebookDocuments(documents);
 const bundledModel = join(__dirname, "..", "models", "ringside-small");
 const keyOf: KeyOf = async (origin) => {
   const stored = storesKeys
@@ -49,6 +56,8 @@ const session = new Session(
   {
     status: (status) => void connection.sendNotification(statusMethod, status),
     log: (message) => connection.console.info(message),
+    activity: (activity) => void connection.sendNotification(activityMethod, activity),
+    textOf: (uri) => documents.get(uri)?.getText(),
   },
   undefined,
   keyOf,
@@ -62,12 +71,14 @@ let current: AbortController | null = null; // of the completion under way
 
 connection.onInitialize((params) => {
   capabilities = params.capabilities;
-  const options = params.initializationOptions as InitializationOptions | undefined;
-  storesKeys = options?.storesKeys === true;
-  useSettings(options?.settings);
+  const options = (params.initializationOptions ?? {}) as InitializationOptions;
+  storesKeys = options.storesKeys === true;
+  useSettings(options.settings);
+  if (typeof options.storage === "string") session.keepStatisticsIn(options.storage);
   return {
     capabilities: {
       textDocumentSync: TextDocumentSyncKind.Incremental,
+      notebookDocumentSync: { notebookSelector: [{ notebook: "*" }] },
       inlineCompletionProvider: true,
     },
     serverInfo: { name: "ringside" },
@@ -99,10 +110,13 @@ function useSettings(value: unknown): void {
   settings = readSettings(value, (problem) => connection.console.warn(problem));
 }
 
-documents.onDidChangeContent(({ document }) => seen(document.uri));
+documents.onDidChangeContent(({ document }) => {
+  seen(document.uri);
+  session.usage.edited(document.uri, document.getText());
+});
 documents.onDidClose(({ document }) => {
   recent = recent.filter((uri) => uri !== document.uri);
-  session.trees.forget(document.uri);
+  session.forget(document.uri);
 });
 
 function seen(uri: string): void {
@@ -135,15 +149,33 @@ async function inlineCompletion(
   const document = documents.get(textDocument.uri);
   if (document === undefined || session.engine === null) return [];
   seen(document.uri);
+  const { uri } = document;
+  const others = recent.slice(1).flatMap((other) => documents.get(other) ?? []);
+  const cell = cellOf(document);
+  const shift = cell?.start ?? 0;
   const offset = document.offsetAt(position);
-  const others = recent.slice(1).flatMap((uri) => documents.get(uri) ?? []);
+  const list = context?.selectedCompletionInfo; // of suggestions, open with one of them selected
+  const start = list === undefined ? offset : document.offsetAt(list.range.start);
   const invoked = context?.triggerKind === InlineCompletionTriggerKind.Invoked;
-  const services = { ...session, settings, engine: session.engine };
-  const request = { document: asOpen(document), offset, others: others.map(asOpen), invoked };
-  const completion = await complete(services, request, signal);
-  session.succeeded(completion);
-  if (completion.text === "") return [];
-  return [{ insertText: completion.text, range: { start: position, end: position } }];
+  const request = {
+    document: cell?.document ?? asOpen(document),
+    offset: shift + offset,
+    others: others.map(asOpen),
+    invoked,
+    alternatives: invoked, // a key asks for the next one too
+    ...(list === undefined ? {} : { selected: { start: shift + start, text: list.text } }),
+  };
+  const proposals = await session.complete(request, { uri, offset: start }, settings, signal);
+  const range = list?.range ?? { start: position, end: position };
+  return proposals.map(({ text }) => ({ insertText: (list?.text ?? "") + text, range }));
+}
+
+/** The document as a cell of its notebook, if it is one. */
+function cellOf({ uri }: TextDocument): Cell | null {
+  const notebook = notebooks.findNotebookDocumentForCell(uri);
+  if (notebook === undefined) return null;
+  const cells = notebook.cells.flatMap(({ document }) => documents.get(document) ?? []);
+  return cellInNotebook(uri, cells.map(asOpen));
 }
 
 function asOpen(document: TextDocument): OpenDocument {
@@ -158,7 +190,13 @@ function asOpen(document: TextDocument): OpenDocument {
   };
 }
 
-connection.onRequest(modelsMethod, () => downloadable(modelsDirectoryIn(settings.modelsDirectory)));
+connection.onRequest(statisticsMethod, () => session.statistics.report());
+connection.onRequest(clearStatisticsMethod, () => session.statistics.clear());
+connection.onRequest(whyMethod, ({ uri }: WhyParams) => session.why(uri));
+
+connection.onRequest(modelsMethod, () =>
+  downloadable(modelsDirectoryIn(settings.modelsDirectory), session.here(settings)),
+);
 
 connection.onRequest(pullMethod, async (params: PullParams, token) => {
   const controller = new AbortController();
@@ -185,7 +223,9 @@ connection.onNotification(endpointKeyChangedMethod, ({ origin }: EndpointKeyPara
 connection.onShutdown(() => {
   current?.abort();
   session.close();
+  session.usage.close();
 });
 
 documents.listen(connection);
+notebooks.listen(connection);
 connection.listen();

@@ -36,10 +36,25 @@ export interface Budget {
   readonly rereadTokens?: number;
 }
 
-export interface Prompt {
+/** A stretch of the prompt's tokens, for "Why this suggestion?". */
+export interface PromptPart {
+  readonly kind: "snippet" | "path" | "suffix" | "prefix";
+  /** Of a snippet: where it comes from. */
+  readonly source: string | null;
+  readonly path: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface PromptTokens {
   readonly tokens: Uint32Array;
   /** Index of the first token that takes the cursor's syntax features. */
   readonly featuresFrom: number;
+}
+
+export interface Prompt extends PromptTokens {
+  /** In the order of the tokens; special tokens are in none. */
+  readonly parts: readonly PromptPart[];
 }
 
 const SNIPPET_SHARE = 0.25; // of the budget, for other files
@@ -47,7 +62,15 @@ const PATH_SHARE = 0.25; // of the budget: a path's end says most
 const SUFFIX_SHARE = 0.25; // of what they leave; the prefix says more of what comes next
 const SPECIALS = 6; // tokens at most that are not text: bos, repository, file, and three of the FIM
 
-type Part = ArrayLike<number>;
+/** Tokens, and what they are if that is worth telling. */
+interface Part {
+  readonly tokens: ArrayLike<number>;
+  readonly is?: Pick<PromptPart, "kind" | "path"> & { readonly source?: string };
+}
+
+const special = (...tokens: readonly (number | null)[]): Part => ({
+  tokens: tokens.filter((token) => token !== null),
+});
 
 /**
  * The prompt for `cursor` within `budget`. Snippets that do not fit are left out, the prefix loses
@@ -60,16 +83,18 @@ export function buildPrompt(
   vocabulary: Vocabulary,
 ): Prompt {
   const { fim, bos } = vocabulary;
-  const start: Part = bos === null ? [] : [bos];
+  const start = special(bos);
+  const { path: name } = cursor;
   if (fim === null) {
-    const prefix = prefixTokens(cursor.prefix, budget.tokens - start.length, vocabulary);
-    return promptOf([start, prefix]);
+    const prefix = prefixTokens(cursor.prefix, budget.tokens - start.tokens.length, vocabulary);
+    return promptOf([start, { tokens: prefix, is: { kind: "prefix", path: name } }]);
   }
-  const other = snippetTokens(snippets, budget.tokens * SNIPPET_SHARE, vocabulary, fim);
-  const showsPath = fim.file !== null && (fim.alwaysPath || other.length > 0);
-  const encodedPath = showsPath ? vocabulary.encode(`${cursor.path}\n`, false) : [];
-  const path = tail(encodedPath, budget.tokens * PATH_SHARE);
-  const left = Math.max(0, budget.tokens - other.length - path.length - SPECIALS);
+  const other = snippetParts(snippets, budget.tokens * SNIPPET_SHARE, vocabulary, fim);
+  const otherSize = sizeOf(other);
+  const showsPath = fim.file !== null && (fim.alwaysPath || otherSize > 0);
+  const encodedPath = showsPath ? vocabulary.encode(`${name}\n`, false) : [];
+  const pathTokens = tail(encodedPath, budget.tokens * PATH_SHARE);
+  const left = Math.max(0, budget.tokens - otherSize - pathTokens.length - SPECIALS);
   const suffixBudget = Math.min(
     left * SUFFIX_SHARE,
     fim.suffixFirst ? left : (budget.rereadTokens ?? left),
@@ -77,54 +102,65 @@ export function buildPrompt(
   const suffix = suffixTokens(cursor.suffix, suffixBudget, vocabulary);
   const prefix = prefixTokens(cursor.prefix, left - suffix.length, vocabulary);
 
-  const file: Part = showsPath ? [fim.file!] : [];
+  const path: Part[] = [{ tokens: pathTokens, is: { kind: "path", path: name } }];
   const inside = fim.path === "afterPrefixToken";
-  const prefixParts: Part[] = [[fim.prefix], inside ? path : [], prefix];
-  const suffixParts: Part[] = [[fim.suffix], suffix];
+  const prefixParts: Part[] = [
+    special(fim.prefix),
+    ...(inside ? path : []),
+    { tokens: prefix, is: { kind: "prefix", path: name } },
+  ];
+  const suffixParts: Part[] = [
+    special(fim.suffix),
+    { tokens: suffix, is: { kind: "suffix", path: name } },
+  ];
   return promptOf([
     start,
-    other,
-    file,
-    inside ? [] : path,
+    ...other,
+    special(showsPath ? fim.file : null),
+    ...(inside ? [] : path),
     ...(fim.suffixFirst ? [...suffixParts, ...prefixParts] : [...prefixParts, ...suffixParts]),
-    fim.middle === null ? [] : [fim.middle],
+    special(fim.middle),
   ]);
 }
 
-function promptOf(parts: readonly Part[]): Prompt {
-  const tokens = concatenate(parts);
-  return { tokens, featuresFrom: Math.max(0, tokens.length - 1) };
+function sizeOf(parts: readonly Part[]): number {
+  return parts.reduce((sum, { tokens }) => sum + tokens.length, 0);
 }
 
-function concatenate(parts: readonly Part[]): Uint32Array {
-  const tokens = new Uint32Array(parts.reduce((sum, part) => sum + part.length, 0));
+function promptOf(all: readonly Part[]): Prompt {
+  const tokens = new Uint32Array(sizeOf(all));
+  const parts: PromptPart[] = [];
   let end = 0;
-  for (const part of parts) {
-    tokens.set(part, end);
-    end += part.length;
+  for (const { tokens: some, is } of all) {
+    const start = end;
+    tokens.set(some, start);
+    end += some.length;
+    if (is !== undefined && end > start) parts.push({ source: null, ...is, start, end });
   }
-  return tokens;
+  return { tokens, parts, featuresFrom: Math.max(0, tokens.length - 1) };
 }
 
 /** The other files, behind the repository's name if the model was trained with one. */
-function snippetTokens(
+function snippetParts(
   snippets: readonly Snippet[],
   budget: number,
   vocabulary: Vocabulary,
   { file, repository }: Fim,
-): Uint32Array {
-  if (file === null) return new Uint32Array();
-  const name = repository === null ? [] : vocabulary.encode(`${REPOSITORY}\n`, false);
-  const title: Part[] = repository === null ? [] : [[repository], name];
+): Part[] {
+  if (file === null) return [];
+  const title: Part[] =
+    repository === null
+      ? []
+      : [special(repository), { tokens: vocabulary.encode(`${REPOSITORY}\n`, false) }];
   const parts: Part[] = [];
-  let size = repository === null ? 0 : 1 + name.length;
+  let size = sizeOf(title);
   for (const { path, text } of snippets) {
-    const body = vocabulary.encode(`${path}\n${text}`, false);
-    if (size + 1 + body.length > budget) continue;
-    parts.push([file], body);
-    size += 1 + body.length;
+    const tokens = vocabulary.encode(`${path}\n${text}`, false);
+    if (size + 1 + tokens.length > budget) continue;
+    parts.push(special(file), { tokens, is: { kind: "snippet", path } });
+    size += 1 + tokens.length;
   }
-  return parts.length === 0 ? new Uint32Array() : concatenate([...title, ...parts]);
+  return parts.length === 0 ? [] : [...title, ...parts];
 }
 
 const REPOSITORY = "workspace"; // the model needs some name there; the user's own tells it nothing

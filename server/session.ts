@@ -1,29 +1,46 @@
 // What one server keeps between requests: the loaded engine, the cache, what has been learnt of time.
 
 import os from "node:os";
-import { basename } from "node:path";
+import { basename, join } from "node:path";
+import { ActivityMeter } from "./activity";
 import { CompletionCache } from "./cache";
-import { type Completion, contextFor } from "./completion";
+import {
+  type Completion,
+  complete,
+  contextFor,
+  type Proposal,
+  type Request,
+  startAhead,
+} from "./completion";
 import { Context } from "./context/context";
 import { Debounce } from "./debounce";
 import { Devices } from "./devices";
 import { ModelEngine } from "./engine";
 import { coded, isAbort } from "./errors";
 import type { Generator } from "./generator";
+import { LookAhead } from "./lookahead";
+import type { Here } from "./models/advice";
 import { modelsDirectoryIn, resolveModel } from "./models/source";
 import { quickerThan } from "./models/suggest";
 import { type Choice, choose, chosen, deviceRows, deviceText, loadPlaced } from "./placement";
-import type { Settings, Status } from "./protocol";
+import type { Activity, Settings, Status } from "./protocol";
 import { environmentKey, type KeyOf } from "./remote/key";
 import { endpointBase, openEndpoint } from "./remote/open";
 import { selfTest } from "./selftest";
+import type { ShownAt } from "./shown";
+import { Statistics } from "./statistics";
 import { SyntaxTrees } from "./trees";
 import type { Tuning } from "./tuning";
 import { countText, percentText } from "./units";
+import { Usage } from "./usage";
+import { type Explained, explanation } from "./why";
 
 export interface Listener {
   status(status: Status): void;
   log(message: string): void;
+  /** What an open document holds now; undefined once it is closed. */
+  textOf(uri: string): string | undefined;
+  activity(activity: Activity): void;
 }
 
 /** What a session has from outside: the engine and the graphics driver. */
@@ -52,10 +69,16 @@ export class Session {
   readonly context = new Context();
   readonly trees = new SyntaxTrees();
   readonly debounce = new Debounce();
+  readonly lookAhead = new LookAhead();
+  private readonly meter = new ActivityMeter((activity) => this.listener.activity(activity));
+  statistics = new Statistics();
+  usage: Usage;
   /** null until a model is loaded, and when none could be. */
   engine: Generator | null = null;
   tuning: Tuning | null = null;
+  private activeParameters: number | null = null; // of a model of this machine
   private device = ""; // for the status, as `says`
+  private readonly explained = new Map<string, Explained>(); // by URI, of open documents
   private says: readonly string[] = [];
   private told: unknown = null; // the failure that the status shows
   private wanted = ""; // the wish that is loaded, or being loaded, or failed
@@ -70,7 +93,40 @@ export class Session {
     private readonly listener: Listener,
     private readonly machine: Machine = thisMachine(),
     private readonly keyOf: KeyOf = environmentKey,
-  ) {}
+  ) {
+    this.usage = new Usage(this.statistics, (uri) => this.listener.textOf(uri));
+  }
+
+  /** From now on, counts outlast this process: in a file of `folder`. */
+  keepStatisticsIn(folder: string): void {
+    const file = join(folder, "statistics.json");
+    this.statistics = new Statistics(file, (problem) => this.listener.log(problem));
+    this.usage = new Usage(this.statistics, (uri) => this.listener.textOf(uri));
+  }
+
+  /**
+   * What is proposed for `request`, which an editor makes at `at`. Rejects with AbortError once `signal`
+   * fires, or with what went wrong.
+   */
+  async complete(
+    request: Request,
+    at: Omit<ShownAt, "text">,
+    settings: Settings,
+    signal: AbortSignal,
+  ): Promise<readonly Proposal[]> {
+    const { engine } = this;
+    if (engine === null) return [];
+    const services = { ...this, settings, engine };
+    const completion = await complete(services, request, signal);
+    signal.throwIfAborted(); // what comes too late is not shown
+    this.succeeded(completion);
+    this.usage.answered(completion, at);
+    this.meter.completed(completion);
+    this.explained.set(at.uri, { completion, request, settings });
+    const [first] = completion.proposals;
+    if (first !== undefined) startAhead(services, request, first);
+    return completion.proposals;
+  }
 
   /**
    * Loads what the settings ask for, unless it is loaded, or failed and `again` is not set. Never
@@ -91,6 +147,29 @@ export class Session {
     const { signal } = this.superseded;
     this.loading = this.loading.then(() => this.reload(settings, signal));
     return this.loading;
+  }
+
+  /** What is known of this machine, to choose a model by. */
+  here(settings: Settings): Here {
+    const { activeParameters } = this;
+    const { expectedMs } = this.debounce;
+    const measured =
+      expectedMs === null || activeParameters === null
+        ? null
+        : { keystrokeMs: expectedMs, activeParameters };
+    const { memoryBytes } = wishOf(settings).options;
+    return { memoryBytes, measured, contextTokens: settings.contextTokens };
+  }
+
+  /** Why the last completion of the document at `uri` was what it was, as Markdown. */
+  why(uri: string): string {
+    return explanation(this.engine?.name ?? "No model", this.explained.get(uri));
+  }
+
+  /** The document at `uri` is open no more. */
+  forget(uri: string): void {
+    this.trees.forget(uri);
+    this.explained.delete(uri);
   }
 
   private async reload(settings: Settings, signal: AbortSignal): Promise<void> {
@@ -124,6 +203,7 @@ export class Session {
       }
       if (source.kind !== "bundled") await this.test(engine, settings, signal);
       this.engine = engine;
+      this.activeParameters = engine.info.activeParameters;
       this.device = deviceText(engine.info);
       this.ready();
     } catch (error) {
@@ -246,23 +326,28 @@ export class Session {
   }
 
   /** A completion was made: it is logged, and a failure before it is over. */
-  succeeded(completion: Completion): void {
-    if (completion.source !== "model") return;
+  succeeded({ calls }: Completion): void {
+    if (calls.length === 0) return;
     if (this.showsFailure) this.ready();
-    const { promptTokens, reusedTokens, generatedTokens } = completion;
-    const ms = (value: number | undefined) => (value ?? 0).toFixed(1);
-    this.listener.log(
-      `${generatedTokens} tokens after ${promptTokens} (${reusedTokens} read before): ` +
-        `prepare ${ms(completion.prepareMs)}, go back ${ms(completion.truncateMs)}, ` +
-        `read ${ms(completion.readMs)}, decode ${ms(completion.decodeMs)} ms.`,
-    );
+    const ms = (value: number) => value.toFixed(1);
+    for (const { generated, prepareMs } of calls) {
+      const { promptTokens, reusedTokens, generatedTokens } = generated;
+      this.listener.log(
+        `${generatedTokens} tokens after ${promptTokens} (${reusedTokens} read before): ` +
+          `prepare ${ms(prepareMs)}, go back ${ms(generated.truncateMs)}, ` +
+          `read ${ms(generated.readMs)}, decode ${ms(generated.decodeMs)} ms.`,
+      );
+    }
   }
 
   close(): void {
+    this.lookAhead.cancel();
     this.engine?.close();
     this.engine = null;
+    this.activeParameters = null;
     this.tuning = null;
     this.says = [];
+    this.meter.reset();
     this.cache.clear();
   }
 }

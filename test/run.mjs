@@ -44,7 +44,13 @@ function doctest(source, build, program, { runner = [], options = [] } = {}) {
   const [command, ...args] = [...runner, join(root, build, program)];
   const { ok, output } = run(command, args);
   const counts = /test cases:\s+\d+ \|\s+(\d+) passed \|\s+(\d+) failed/.exec(output);
-  return { ok, output, ...countsOf(counts, ok) };
+  return { ok, output: failedCases(output), ...countsOf(counts, ok) };
+}
+
+/** Of doctest's output, the cases that failed: those that passed may have much to say. */
+function failedCases(output) {
+  const cases = output.split(/^={20,}$/m);
+  return cases.filter((each) => /\bERROR\b|Status: FAILURE/.test(each)).join("");
 }
 
 function countsOf(match, ok) {

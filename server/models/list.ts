@@ -2,6 +2,7 @@
 
 import type { DownloadableModel } from "../protocol";
 import { defaultSettings } from "../settings";
+import { advise, type Here, recommended } from "./advice";
 import { type Choice, choices, idOf, memoryBytes } from "./catalogue";
 import { bytesText } from "../units";
 import { isThere } from "./source";
@@ -26,24 +27,27 @@ export function describe(choice: Choice, modelsDirectory: string) {
   };
 }
 
-/** The forms that can be downloaded, for the editor to choose from. */
-export function downloadable(modelsDirectory: string): DownloadableModel[] {
-  return choices()
-    .filter(({ variant }) => variant !== null)
-    .map((choice) => {
-      const { id, name, quantization, bytes, sizeIsExact, ...model } = describe(
-        choice,
-        modelsDirectory,
-      );
-      const size = `${sizeIsExact ? "" : "about "}${bytesText(bytes ?? 0)}`;
-      const takes = { fim: "completes", chat: "follows instructions", both: "does both" };
-      const humanEval = model.humanEval && `HumanEval ${model.humanEval.passAt1.toFixed(1)} %`;
-      const facts = [size, takes[model.prompts], humanEval, model.licence].filter(Boolean);
-      return {
-        id,
-        title: `${name} (${quantization})`,
-        detail: facts.join(", "),
-        downloaded: model.downloaded,
-      };
-    });
+/** The forms that can be downloaded, for the editor to choose from, and how they suit this machine. */
+export function downloadable(modelsDirectory: string, here: Here): DownloadableModel[] {
+  const forms = choices().filter(({ variant }) => variant !== null);
+  const advice = forms.map((choice) => advise(choice, here));
+  const best = recommended(forms, advice);
+  return forms.map((choice, i) => {
+    const { id, name, quantization, bytes, sizeIsExact, ...model } = describe(
+      choice,
+      modelsDirectory,
+    );
+    const size = `${sizeIsExact ? "" : "about "}${bytesText(bytes ?? 0)}`;
+    const takes = { fim: "completes", chat: "follows instructions", both: "does both" };
+    const humanEval = model.humanEval && `HumanEval ${model.humanEval.passAt1.toFixed(1)} %`;
+    const facts = [size, takes[model.prompts], humanEval, model.licence].filter(Boolean);
+    return {
+      id,
+      title: `${name} (${quantization})`,
+      detail: facts.join(", "),
+      downloaded: model.downloaded,
+      advice: advice[i]!,
+      recommended: i === best,
+    };
+  });
 }

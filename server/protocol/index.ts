@@ -4,4 +4,6 @@
 export * from "./endpoint";
 export * from "./models";
 export * from "./settings";
+export * from "./statistics";
 export * from "./status";
+export * from "./why";

@@ -9,6 +9,16 @@ export interface DownloadableModel {
   readonly title: string;
   readonly detail: string;
   readonly downloaded: boolean;
+  readonly advice: ModelAdvice;
+  /** Whether it is the one to take on this machine. */
+  readonly recommended: boolean;
+}
+
+/** Whether a model suits this machine. */
+export interface ModelAdvice {
+  /** "quick": it answers between keys; "slow": nobody would wait for it. */
+  readonly level: "quick" | "fits" | "slow" | "tooLarge";
+  readonly says: string;
 }
 
 /** Request to the server, without parameters; its result is DownloadableModel[]. */

@@ -45,6 +45,8 @@ export type Eagerness = "low" | "medium" | "high" | "always";
 /** What the server needs to know before the first settings arrive. */
 export interface InitializationOptions {
   readonly settings?: Settings;
+  /** Folder of this machine for what outlasts the server: its statistics. Not given: they end with it. */
+  readonly storage?: string;
   /** Whether the editor answers the server's request for an endpoint's key. */
   readonly storesKeys?: boolean;
 }

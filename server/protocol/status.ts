@@ -28,3 +28,16 @@ export type ErrorCode =
 
 /** Notification from the server, its parameter a Status. */
 export const statusMethod = "ringside/status";
+
+/** How the last completions went, for the status item. */
+export interface Activity {
+  /** Of the model's writing. */
+  readonly tokensPerSecond: number;
+  /** Of the prompts' tokens since the server started, the share that had been read before. */
+  readonly reusedShare: number;
+  /** Of the last completion, from the request, the wait for more keys left out. */
+  readonly lastMs: number;
+}
+
+/** Notification from the server, its parameter an Activity: after completions, at most once a second. */
+export const activityMethod = "ringside/activity";

@@ -59,15 +59,19 @@ export class Answer {
 
   /** What came of it; `promptTokens` is a guess, for a server that does not count. */
   generated(promptTokens: number): Generated {
-    const { usage, tokens } = this;
+    const { usage } = this;
+    const text = this.kept ?? this.raw;
+    // Some servers name tokens as their vocabulary has them, which is not the text that they wrote.
+    const said = this.tokens.map((token) => token.text).join("");
+    const tokens = said.startsWith(text) ? this.tokens : [];
     const prompt = usage?.promptTokens || promptTokens;
     const reused = usage?.cachedTokens ?? 0;
     const readMs = this.firstMs ?? performance.now() - this.start;
     return {
-      text: this.kept ?? this.raw,
+      text,
       stop: this.stop,
       tokens,
-      generatedTokens: Math.max(tokens.length, usage?.generatedTokens || this.deltas),
+      generatedTokens: Math.max(this.tokens.length, usage?.generatedTokens || this.deltas),
       promptTokens: prompt,
       reusedTokens: reused,
       readTokens: prompt - reused,

@@ -109,10 +109,12 @@ suite("any editor", () => {
       await openAt(editor);
       assert.equal(await editor.ready, "ready");
       const items = await ask(editor);
-      assert.equal(items.length, 1);
-      assert.ok(items[0]!.insertText.length > 0);
+      assert.ok(items.length > 0);
       const here = { line: 1, character: 9 };
-      assert.deepEqual(items[0]!.range, { start: here, end: here });
+      for (const { insertText, range } of items) {
+        assert.ok(insertText.length > 0);
+        assert.deepEqual(range, { start: here, end: here });
+      }
     }));
   test("gets an answer before the model is there", () =>
     check(async (editor) => {
@@ -126,7 +128,7 @@ suite("any editor", () => {
       await configure(editor, { ringside: { enabled: false } });
       assert.deepEqual(await ask(editor), []);
       await configure(editor, { ringside: { enabled: true } });
-      assert.equal((await ask(editor)).length, 1);
+      assert.ok((await ask(editor)).length > 0);
       for (const odd of [null, {}, { ringside: null }, { ringside: "?" }, []]) {
         await configure(editor, odd);
       }
@@ -134,14 +136,14 @@ suite("any editor", () => {
     }));
   test("is asked for settings where it can be, and need not have any", async () => {
     const off = { initializationOptions: { settings: { enabled: false } } };
-    const asks = (expected: number) => async (editor: Editor) => {
+    const asks = (completes: boolean) => async (editor: Editor) => {
       await openAt(editor);
       await editor.ready;
-      assert.equal((await ask(editor)).length, expected);
+      assert.equal((await ask(editor)).length > 0, completes);
     };
-    await check(asks(0), { configuration: { enabled: false } });
-    await check(asks(0), { params: off, configuration: null });
-    await check(asks(1), { params: off, configuration: { enabled: true } });
+    await check(asks(false), { configuration: { enabled: false } });
+    await check(asks(false), { params: off, configuration: null });
+    await check(asks(true), { params: off, configuration: { enabled: true } });
   });
   test("cancels requests, and gets answers to others", () =>
     check(async (editor) => {
@@ -159,8 +161,8 @@ suite("any editor", () => {
         const reply = await asked.catch(({ code }) => code);
         assert.ok(Array.isArray(reply) || reply === -32800, JSON.stringify(reply));
       }
-      assert.equal((await ask(editor, paramsAt(uri, 3, 0))).length <= 1, true);
-      assert.equal((await ask(editor)).length, 1);
+      assert.ok(Array.isArray(await ask(editor, paramsAt(uri, 3, 0))));
+      assert.ok((await ask(editor)).length > 0);
     }));
   test("closes documents while it waits", () =>
     check(async (editor) => {
@@ -171,7 +173,7 @@ suite("any editor", () => {
       assert.ok(Array.isArray(await asked));
       assert.deepEqual(await ask(editor), []);
       await openAt(editor);
-      assert.equal((await ask(editor)).length, 1);
+      assert.ok((await ask(editor)).length > 0);
     }));
   test("asks about documents and places that are not there", () =>
     check(async (editor) => {
@@ -202,7 +204,7 @@ suite("any editor", () => {
           assert.deepEqual(range, { start: end, end });
           assert.doesNotMatch(insertText, /\r/);
         }
-        assert.equal(items.length, 1);
+        assert.ok(items.length > 0);
       }
     }));
 });

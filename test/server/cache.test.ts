@@ -1,14 +1,26 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
-import { CompletionCache } from "../../server/cache";
+import { CompletionCache, type Entry } from "../../server/cache";
+import type { Cursor } from "../../server/prompt";
 import { at } from "./support";
+
+const entry = (...texts: string[]): Entry => ({
+  written: texts.map((text) => ({ text, tokens: [] })),
+  alternatives: texts.length > 1,
+});
+
+/** What is left of each text that `cache` has there. */
+function left(cache: CompletionCache, place: Cursor): string[] | undefined {
+  const found = cache.find(place);
+  return found?.written.map(({ text }) => text.slice(found.typed));
+}
 
 /** Stores `completion` at `stored`, then looks at `asked`: the one place that knows the API. */
 function check(stored: string, completion: string, asked: string, expected: string | undefined) {
   const cache = new CompletionCache();
-  cache.store(at(stored), completion);
-  assert.equal(cache.find(at(asked)), expected);
+  cache.store(at(stored), entry(completion));
+  assert.deepEqual(left(cache, at(asked)), expected === undefined ? undefined : [expected]);
 }
 
 suite("completion cache", () => {
@@ -22,14 +34,20 @@ suite("completion cache", () => {
   test("keeps that nothing is to be proposed", () => check("a = |", "", "a = |", ""));
   test("tells files apart", () => {
     const cache = new CompletionCache();
-    cache.store(at("a|", "x.ts"), "b");
+    cache.store(at("a|", "x.ts"), entry("b"));
     assert.equal(cache.find(at("a|", "y.ts")), undefined);
+  });
+  test("keeps of several what the user types along", () => {
+    const cache = new CompletionCache();
+    cache.store(at("a = |"), entry("bc", "bd", "x"));
+    assert.deepEqual(left(cache, at("a = |")), ["bc", "bd", "x"]);
+    assert.deepEqual(left(cache, at("a = b|")), ["c", "d"]);
   });
   test("forgets the oldest first, and all when cleared", () => {
     const cache = new CompletionCache();
-    for (let i = 0; i <= 256; i++) cache.store(at(`${i}:|`), "x");
+    for (let i = 0; i <= 256; i++) cache.store(at(`${i}:|`), entry("x"));
     assert.equal(cache.find(at("0:|")), undefined);
-    assert.equal(cache.find(at("1:|")), "x");
+    assert.deepEqual(left(cache, at("1:|")), ["x"]);
     cache.clear();
     assert.equal(cache.find(at("1:|")), undefined);
   });

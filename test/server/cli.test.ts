@@ -21,14 +21,14 @@ function check(args: readonly string[], message: RegExp) {
 
 suite("command line", () => {
   test("completes, the last line JSON", () => {
-    const place = "server/cache.ts:14:1";
+    const place = "test/fixtures/workspace/stats.py:13:12";
     const { status, stdout, stderr } = ringside("complete", place, "--json", "--threads", "1");
     assert.equal(status, 0, stderr);
     const result = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
     for (const key of ["text", "promptTokens", "loadMs", "totalMs", "device", "placement"]) {
       assert.ok(key in result, key);
     }
-    assert.equal(result.source, "model");
+    assert.ok(result.generatedTokens > 0);
   });
   test("tells which GPUs there are, the last line JSON", () => {
     const { status, stdout, stderr } = ringside("devices", "--json");

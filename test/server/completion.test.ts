@@ -5,6 +5,7 @@ import { complete, cursorAt, type Services } from "../../server/completion";
 import { Context } from "../../server/context/context";
 import { Debounce } from "../../server/debounce";
 import type { ModelEngine } from "../../server/engine";
+import { LookAhead } from "../../server/lookahead";
 import { defaultSettings } from "../../server/settings";
 import { SyntaxTrees } from "../../server/trees";
 import { at, vocabulary } from "./support";
@@ -17,7 +18,7 @@ function servicesThatWrite(text: string, settings = {}) {
     vocabulary,
     generate: async ({ tokens }: { tokens: Uint32Array }) => {
       prompts.push(tokens.length);
-      return { text };
+      return { text, tokens: [] };
     },
   } as unknown as ModelEngine;
   const services: Services = {
@@ -27,6 +28,7 @@ function servicesThatWrite(text: string, settings = {}) {
     context: new Context(),
     trees: new SyntaxTrees(),
     debounce: new Debounce(),
+    lookAhead: new LookAhead(),
     tuning: null,
   };
   return { services, prompts };
@@ -44,7 +46,10 @@ const never = new AbortController().signal;
 async function check(sources: string[], settings: object, expected: string, calls: number) {
   const { services, prompts } = servicesThatWrite("value + 1;", settings);
   let text = "";
-  for (const source of sources) ({ text } = await complete(services, requestAt(source), never));
+  for (const source of sources) {
+    const { proposals } = await complete(services, requestAt(source), never);
+    text = proposals[0]?.text ?? "";
+  }
   assert.deepEqual([text, prompts.length], [expected, calls]);
 }
 

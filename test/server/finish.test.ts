@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
-import { finish, indentOf, silentBecause, wantsSingleLine, wholePart } from "../../server/finish";
+import {
+  finish,
+  indentOf,
+  type LinePlace,
+  onlyCloses,
+  silentBecause,
+  wantsSingleLine,
+  wholePart,
+} from "../../server/finish";
 import { isWholeStatement } from "../../server/syntax";
 import { at } from "./support";
 
@@ -113,8 +121,24 @@ suite("places", () => {
       true,
     ]);
   });
+  test("asks for one line where the syntax has no block", () => {
+    const place = { inString: false, inComment: false, inBrackets: false, blocksByIndent: true };
+    const single = (source: string, more: Partial<LinePlace>) =>
+      wantsSingleLine({ ...at(source), place: { ...place, ...more } });
+    assert.equal(single("if a: |", {}), false);
+    assert.equal(single("f(a: |", { inBrackets: true }), true);
+    assert.equal(single("const a: |", { blocksByIndent: false }), true);
+    assert.equal(single("  |", {}), false);
+    assert.equal(single("  |", { inComment: true }), true);
+    assert.equal(single("{ |", { inString: true }), true);
+  });
+  test("knows what only closes", () => {
+    const rows = [")", "});", "\n}", '");', "]) {", ", b", "=> {", ""];
+    assert.deepEqual(rows.map(onlyCloses), [true, true, true, true, false, false, false, true]);
+  });
   test("is silent inside a word", () => {
     assert.equal(silentBecause({ suffix: "ord" }), "inside a word");
+    assert.equal(silentBecause({ suffix: "über" }), "inside a word");
     assert.equal(silentBecause({ suffix: ");" }), null);
     assert.equal(silentBecause({ suffix: "" }), null);
   });

@@ -98,7 +98,8 @@ suite("language server", () => {
     check(quick, async (client) => {
       assert.equal(client.settled.kind, "ready");
       const items = await ask(client);
-      assert.equal(items.length, 1);
+      assert.ok(items.length > 1, "no alternatives");
+      assert.equal(new Set(items.map(({ insertText }) => insertText)).size, items.length);
       for (const { insertText } of items) assert.ok(insertText.length > 0);
       assert.deepEqual(await ask(client), items);
     }));
@@ -165,7 +166,7 @@ suite("language server", () => {
         assert.ok(client.settled.kind === "ready");
         assert.equal(client.settled.device, "Fake GPU (6 of 6 layers)");
         assert.equal(client.settled.says.length, 0);
-        assert.equal((await ask(client)).length, 1);
+        assert.notEqual((await ask(client)).length, 0);
       },
       withGpuThat("works"),
     ));
@@ -176,7 +177,7 @@ suite("language server", () => {
         assert.ok(client.settled.kind === "ready");
         assert.match(client.settled.device, /^CPU/);
         assert.match(client.settled.says.join("\n"), /SIGSEGV/);
-        assert.equal((await ask(client)).length, 1);
+        assert.notEqual((await ask(client)).length, 0);
       },
       withGpuThat("crashes"),
     ));
@@ -189,7 +190,7 @@ suite("language server", () => {
         const { device, says } = await ready;
         assert.match(device, /^CPU/);
         assert.match(says.join("\n"), /^The GPU was lost.*CUDA error 719/);
-        assert.equal((await ask(client)).length, 1);
+        assert.notEqual((await ask(client)).length, 0);
         assert.ok(client.statuses.every(({ kind }) => kind !== "failed"));
       },
       withGpuThat("is lost"),

@@ -4,7 +4,6 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
-import { complete } from "../../server/completion";
 import { Devices, type Probe } from "../../server/devices";
 import type { LoadOptions, ModelEngine } from "../../server/engine";
 import { isAbort } from "../../server/errors";
@@ -59,14 +58,9 @@ function start({ probe = usable, load, generate, layers = 6 }: Behaviour) {
       encode: vocabulary.encode,
       generate: async () => {
         generate?.(options);
-        return {
-          text: "value;",
-          tokens: [],
-          readTokens: 1,
-          readMs: 1,
-          generatedTokens: 1,
-          decodeMs: 1,
-        };
+        const times = { truncateMs: 0, readMs: 1, decodeMs: 1 };
+        const counts = { promptTokens: 1, reusedTokens: 0, readTokens: 1, generatedTokens: 1 };
+        return { text: "value;", tokens: [], ...counts, ...times };
       },
       reset: () => {},
       close: () => closed.push(options),
@@ -85,7 +79,12 @@ function start({ probe = usable, load, generate, layers = 6 }: Behaviour) {
   };
   const session = new Session(
     "/models/tiny",
-    { status: (status) => statuses.push(status), log: (message) => logs.push(message) },
+    {
+      status: (status) => statuses.push(status),
+      log: (message) => logs.push(message),
+      textOf: () => undefined,
+      activity: () => {},
+    },
     machine,
   );
   return { session, loads, statuses, logs, closed, asked: () => asked };
@@ -119,10 +118,10 @@ async function ask({ session }: Started, text: string): Promise<string> {
     const document = { uri: "file:///a.ts", languageId: "typescript", version: 1, text };
     const settings = { ...defaultSettings, debounceMs: 0 };
     const request = { document, offset: text.length, others: [], invoked: true };
-    const services = { ...session, settings, engine };
-    const completion = await complete(services, request, new AbortController().signal);
-    session.succeeded(completion);
-    return completion.text;
+    const at = { uri: document.uri, offset: text.length };
+    const { signal } = new AbortController();
+    const [first] = await session.complete(request, at, settings, signal);
+    return first?.text ?? "";
   } catch (error) {
     if (!isAbort(error)) session.completionFailed(error, engine);
     return "";

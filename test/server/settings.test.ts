@@ -22,7 +22,7 @@ function check(value: unknown, replaced: readonly string[]) {
 
 suite("settings", () => {
   test("has package.json's defaults, and every key of the type", () => {
-    const source = readFileSync(join(__dirname, "../../server/protocol.ts"), "utf8");
+    const source = readFileSync(join(__dirname, "../../server/protocol/settings.ts"), "utf8");
     const body = /interface Settings \{([\s\S]*?)\n\}/.exec(source)![1]!;
     const keys = [...body.matchAll(/readonly (\w+):/g)].map(([, key]) => key!);
     assert.deepEqual(Object.keys(properties).sort(), keys.map((key) => `ringside.${key}`).sort());

@@ -242,6 +242,13 @@ suite("what comes of an answer", () => {
     );
     engine.close();
   });
+  test("no probabilities of tokens that are not the text", async () => {
+    const spelt = { text: " a", logprobs: { tokens: ["Ġa"], token_logprobs: [-0.5] } };
+    endpoint.next = [sends(choice(spelt))];
+    const engine = engineOf();
+    assert.deepEqual((await ask(engine)).tokens, []);
+    engine.close();
+  });
   test("what is kept once it is enough, and the connection is closed at once", async () => {
     const until = (text: string) => (text.length >= 6 ? text.slice(0, 5) : null);
     await check(writesForEver("ab"), "ababa", { until });

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { complete } from "../../../server/completion";
 import { isAbort } from "../../../server/errors";
 import type { Settings, Status } from "../../../server/protocol";
 import { endpointBase, keyWarning, openEndpoint } from "../../../server/remote/open";
@@ -32,6 +31,8 @@ async function start(settings: Partial<Settings> = {}, keys: Record<string, stri
   const listener = {
     status: (status: Status) => statuses.push(status),
     log: (message: string) => logs.push(message),
+    textOf: () => undefined,
+    activity: () => {},
   };
   const keyOf = async (origin: string) => keys[origin] ?? null;
   const session = new Session("/models/none", listener, undefined, keyOf);
@@ -46,11 +47,11 @@ async function ask({ session }: Started, text: string): Promise<string> {
   if (engine === null) return "";
   const document = { uri: "file:///a.ts", languageId: "typescript", version: 1, text };
   const request = { document, offset: text.length, others: [], invoked: true };
-  const services = { ...session, settings: defaultSettings, engine };
+  const at = { uri: document.uri, offset: text.length };
   try {
-    const completion = await complete(services, request, new AbortController().signal);
-    session.succeeded(completion);
-    return completion.text;
+    const { signal } = new AbortController();
+    const [first] = await session.complete(request, at, defaultSettings, signal);
+    return first?.text ?? "";
   } catch (error) {
     if (!isAbort(error)) session.completionFailed(error, engine);
     return "";

@@ -1,0 +1,65 @@
+// What becomes of a proposal that is shown, read from the edits alone: every editor sends those.
+
+export interface ShownAt {
+  readonly uri: string;
+  /** UTF-16 offset of the cursor that it was shown at. */
+  readonly offset: number;
+  readonly text: string;
+}
+
+/** What an edit did to the proposal that was shown. */
+export type Outcome =
+  /** `characters` were typed just as proposed, one key at a time. */
+  | { readonly kind: "typed"; readonly characters: number }
+  /** `characters` of the `proposal` came at once; `whole`: to its end. */
+  | {
+      readonly kind: "accepted";
+      readonly characters: number;
+      readonly whole: boolean;
+      readonly proposal: string;
+    };
+
+/** The one proposal that is shown: an editor has one cursor that is looked at. */
+export class ShownProposal {
+  private current: ShownAt | null = null;
+  private followed = 0; // characters of it that stand in the document by now
+
+  /** Whether it is a new proposal, not the rest of the one before. */
+  show(next: ShownAt): boolean {
+    const { current, followed } = this;
+    const goesOn =
+      current !== null &&
+      current.uri === next.uri &&
+      current.offset + followed === next.offset &&
+      current.text.slice(followed) === next.text;
+    if (goesOn) return false;
+    this.current = next;
+    this.followed = 0;
+    return true;
+  }
+
+  /** `text` is what the document at `uri` holds now; null: the proposal has no part in the edit. */
+  edited(uri: string, text: string): Outcome | null {
+    const { current } = this;
+    if (current === null || current.uri !== uri) return null;
+    const { offset, text: proposal } = current;
+    const here = text.slice(offset, offset + proposal.length);
+    const common = commonPrefix(here, proposal);
+    const characters = common - this.followed;
+    this.followed = common;
+    if (common === proposal.length) this.current = null;
+    if (characters <= 0) return null;
+    if (characters === 1) return { kind: "typed", characters };
+    return { kind: "accepted", characters, whole: common === proposal.length, proposal };
+  }
+
+  gone(): void {
+    this.current = null;
+  }
+}
+
+function commonPrefix(a: string, b: string): number {
+  let size = 0;
+  while (size < a.length && size < b.length && a[size] === b[size]) size++;
+  return size;
+}
