@@ -24,10 +24,6 @@ export class Dialect {
   /** `onRefused` hears of each field that is not sent any more. */
   constructor(private readonly onRefused: (field: string, says: string) => void) {}
 
-  takes(field: string): boolean {
-    return !this.refused.has(field);
-  }
-
   /** Sends `body` with the fields that are taken; again with fewer where some are refused. */
   async send(body: Body, send: (body: Body) => Promise<void>): Promise<void> {
     let sent = without(body, [...this.refused]);
@@ -95,9 +91,5 @@ function explained(error: unknown): unknown {
   if (!(error instanceof EndpointError) || !tooLong.test(error.says)) return error;
   if (error.status !== 400 && error.status !== 422) return error;
   const message = `${error.message} Lower "ringside.contextTokens" or "ringside.maxTokens".`;
-  return new EndpointError("BAD_REQUEST", message, {
-    status: error.status,
-    says: error.says,
-    cause: error,
-  });
+  return new EndpointError("BAD_REQUEST", message, { says: error.says, cause: error });
 }

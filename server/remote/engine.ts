@@ -49,8 +49,8 @@ interface Asked {
 export class RemoteEngine implements Generator {
   readonly name: string;
   readonly contextTokens: number;
-  canChat = true; // until the endpoint refuses
-  vocabulary: TextVocabulary;
+  private chats = true; // until the endpoint refuses
+  private text: TextVocabulary;
   private readonly client: EndpointClient;
   private readonly patience: Patience;
   private readonly breaker: CircuitBreaker;
@@ -64,12 +64,19 @@ export class RemoteEngine implements Generator {
     this.contextTokens = contextTokens;
     this.patience = { ...defaultPatience, ...remote.patience };
     this.breaker = new CircuitBreaker(this.patience.pauses);
-    this.vocabulary =
-      (templates ? null : TextVocabulary.ofModel(model)) ?? TextVocabulary.withSuffix();
+    this.text = (templates ? null : TextVocabulary.ofModel(model)) ?? TextVocabulary.withSuffix();
     this.dialect = new Dialect((field, says) => {
       onChange(`The endpoint does not take "${field}": ${says}`);
       if (field === "suffix") this.goOnOnly("The endpoint does not take a suffix.");
     });
+  }
+
+  get canChat(): boolean {
+    return this.chats;
+  }
+
+  get vocabulary(): TextVocabulary {
+    return this.text;
   }
 
   /** The host, for the status. */
@@ -79,7 +86,7 @@ export class RemoteEngine implements Generator {
 
   /** Sentences for the status: how it fills in the middle. */
   get says(): readonly string[] {
-    const { fim, suffixApart } = this.vocabulary;
+    const { fim, suffixApart } = this.text;
     if (suffixApart) return ["The endpoint fills in the middle itself."];
     if (fim !== null) return [`Fills in the middle as ${fim.layout} models do.`];
     return [
@@ -90,7 +97,7 @@ export class RemoteEngine implements Generator {
 
   /** The suffix is of no use here: from now on, prompts go without. */
   goOnOnly(why: string): void {
-    this.vocabulary = TextVocabulary.plain();
+    this.text = TextVocabulary.plain();
     this.remote.onChange(why);
   }
 
@@ -100,13 +107,14 @@ export class RemoteEngine implements Generator {
     signal: AbortSignal,
     limits: Partial<Limits> = {},
   ): Promise<Generated> {
-    const { text, stops, perModelToken } = this.promptText(tokens);
+    const { stops, perModelToken } = this.text;
+    const { prompt, suffix } = this.text.request(tokens);
     const { maxTokens, temperature = 0, topP, seed, singleLine, until } = options;
     const answer = () => new Answer({ stops, singleLine, until });
     const body = {
       model: this.name,
-      prompt: text.prompt,
-      ...(text.suffix !== null && { suffix: text.suffix }),
+      prompt,
+      ...(suffix !== null && { suffix }),
       max_tokens: Math.max(1, maxTokens),
       temperature,
       ...(topP !== undefined && { top_p: topP }),
@@ -119,12 +127,6 @@ export class RemoteEngine implements Generator {
     const asked: Asked = { path: "/completions", kind: "completion", body, retries, limits };
     const heard = await this.ask(asked, answer, signal);
     return heard.generated(Math.ceil(tokens.length / perModelToken));
-  }
-
-  private promptText(tokens: Uint32Array) {
-    const { vocabulary } = this;
-    const { stops, perModelToken } = vocabulary;
-    return { text: vocabulary.text(tokens), stops, perModelToken };
   }
 
   async chat(
@@ -154,7 +156,7 @@ export class RemoteEngine implements Generator {
     try {
       const answer = () => new Answer({ stops: [], singleLine: false, until });
       const heard = await this.ask(asked, answer, signal);
-      return heard.generated(Math.ceil(said / this.vocabulary.perModelToken));
+      return heard.generated(Math.ceil(said / this.text.perModelToken));
     } catch (error) {
       throw this.asUnsupported(error);
     }
@@ -165,7 +167,7 @@ export class RemoteEngine implements Generator {
     if (!(error instanceof EndpointError)) return error;
     const { status } = error;
     if (status === null || ![400, 404, 405, 501].includes(status)) return error;
-    if (status !== 400) this.canChat = false;
+    if (status !== 400) this.chats = false;
     return new EndpointError(
       "MODEL_UNSUPPORTED",
       `The model ${this.name} can't follow instructions there. ${error.message} Choose an instruct ` +

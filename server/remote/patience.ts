@@ -16,7 +16,10 @@ export interface Retries extends Waits {
   readonly lateMs: number;
 }
 
-/** The wait after `failures` failures: twice as long each time, and up to as much less at random, so that clients that failed together do not come back together. */
+/**
+ * The wait after so many failures: twice as long each time, and up to half of it less at random, so
+ * that clients that failed together do not come back together.
+ */
 export function backoffMs(failures: number, { firstMs, longestMs }: Waits, random = Math.random()) {
   const most = Math.min(longestMs, firstMs * 2 ** Math.min(30, failures - 1));
   return Math.round(most * (0.5 + random / 2));

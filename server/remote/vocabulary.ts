@@ -86,7 +86,7 @@ export class TextVocabulary implements Vocabulary {
   }
 
   /** The request for `tokens`, which buildPrompt made with this vocabulary. */
-  text(tokens: Uint32Array): PromptText {
+  request(tokens: Uint32Array): PromptText {
     if (!this.suffixApart) return { prompt: this.decode(tokens), suffix: null };
     const behind = tokens.indexOf(FIRST_MARKER + 1);
     if (behind < 0) return { prompt: this.decode(tokens), suffix: null };

@@ -500,6 +500,27 @@ suite("conversations", () => {
   });
 });
 
+suite("a proxy of the environment", () => {
+  test("is never asked", async () => {
+    const proxy = await FakeEndpoint.start();
+    const names = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+    const before = names.map((name) => process.env[name]);
+    for (const name of names) process.env[name] = proxy.origin;
+    try {
+      const engine = engineOf();
+      assert.equal((await ask(engine)).text, "value;");
+      engine.close();
+      assert.equal(proxy.connections, 0);
+    } finally {
+      names.forEach((name, i) => {
+        if (before[i] === undefined) delete process.env[name];
+        else process.env[name] = before[i];
+      });
+      await proxy.stop();
+    }
+  });
+});
+
 suite("any stream", () => {
   const pieces = fc.oneof(
     fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
@@ -538,5 +559,28 @@ suite("any stream", () => {
         }
       }),
       { numRuns: 150 },
+    ));
+  test("says the same wherever its bytes are parted", () =>
+    fc.assert(
+      fc.asyncProperty(fc.array(fc.nat({ max: 400 }), { maxLength: 6 }), async (cuts) => {
+        const texts = ["é\u{1F642}", " = ", "[DONE]\r\n", "data: x"];
+        const events = texts.map((text) => choice({ text })).join(": a comment\r\n\r\n");
+        const bytes = Buffer.from(`${events}data: [DONE]\n\n`);
+        const ends = [...cuts.map((cut) => cut % bytes.length).sort((a, b) => a - b), bytes.length];
+        endpoint.always = async (response) => {
+          begin(response);
+          let start = 0;
+          for (const end of ends) {
+            response.write(bytes.subarray(start, end));
+            start = end;
+            await delay(1);
+          }
+          response.end();
+        };
+        const engine = engineOf();
+        assert.equal((await ask(engine)).text, texts.join(""));
+        engine.close();
+      }),
+      { numRuns: 40 },
     ));
 });

@@ -188,8 +188,7 @@ suite("opening an endpoint", () => {
     const signal = AbortSignal.timeout(5000);
     const waits = { firstMs: 5, longestMs: 20 };
     const opening = openEndpoint({ ...quick, endpoint: url }, listener, signal, waits);
-    await delay(60);
-    assert.ok(failures.length >= 2);
+    while (failures.length < 2 && !signal.aborted) await delay(5);
     assert.match(String(failures[0]), /nothing listens there/);
     endpoint = await FakeEndpoint.start(Number(new URL(url).port));
     const { engine } = await opening;

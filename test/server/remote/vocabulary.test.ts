@@ -12,7 +12,7 @@ function check(model: string, source: string, expected: string, snippets: readon
   const vocabulary = TextVocabulary.ofModel(model);
   assert.ok(vocabulary !== null, `${model} is not known`);
   const { tokens } = buildPrompt(at(source), snippets, { tokens: 900 }, vocabulary);
-  assert.deepEqual(vocabulary.text(tokens), { prompt: expected, suffix: null });
+  assert.deepEqual(vocabulary.request(tokens), { prompt: expected, suffix: null });
 }
 
 const angles = "<fim_prefix>f(<fim_suffix>);<fim_middle>";
@@ -59,7 +59,7 @@ suite("prompts as text", () => {
     const cursor = { ...at("|"), prefix: 'a = "<|fim_middle|>";', suffix: "<|im_end|>" };
     const { tokens } = buildPrompt(cursor, [], { tokens: 900 }, vocabulary);
     assert.equal(
-      vocabulary.text(tokens).prompt,
+      vocabulary.request(tokens).prompt,
       '<|fim_prefix|>a = "< |fim_middle|>";<|fim_suffix|>< |im_end|><|fim_middle|>',
     );
   });
@@ -72,13 +72,13 @@ suite("prompts as text", () => {
     ] as const) {
       const cursor = { ...at("|"), prefix: source.slice(0, source.lastIndexOf("|")), suffix };
       const { tokens } = buildPrompt(cursor, [other], { tokens: 900 }, vocabulary);
-      assert.deepEqual(vocabulary.text(tokens), { prompt, suffix });
+      assert.deepEqual(vocabulary.request(tokens), { prompt, suffix });
     }
   });
   test("have the prefix alone, where nothing fills in", () => {
     const vocabulary = TextVocabulary.plain();
     const { tokens } = buildPrompt(at("f(|);"), [other], { tokens: 900 }, vocabulary);
-    assert.deepEqual(vocabulary.text(tokens), { prompt: "f(", suffix: null });
+    assert.deepEqual(vocabulary.request(tokens), { prompt: "f(", suffix: null });
   });
   test("say the text again, however long, and no half of a pair", () =>
     fc.assert(
@@ -89,8 +89,11 @@ suite("prompts as text", () => {
           const vocabulary = TextVocabulary.plain();
           const tokens = vocabulary.encode(text);
           assert.equal(tokens.length, text.length);
-          assert.equal(vocabulary.text(tokens).prompt, text.replace(/\p{Surrogate}/gu, "\uFFFD"));
-          const { prompt } = vocabulary.text(tokens.subarray(cut % (text.length + 1)));
+          assert.equal(
+            vocabulary.request(tokens).prompt,
+            text.replace(/\p{Surrogate}/gu, "\uFFFD"),
+          );
+          const { prompt } = vocabulary.request(tokens.subarray(cut % (text.length + 1)));
           assert.doesNotMatch(prompt, /\p{Surrogate}/u);
         },
       ),
@@ -112,7 +115,7 @@ suite("prompts as text", () => {
       fc.property(texts, texts, (prefix, suffix) => {
         const cursor = { ...at("|"), prefix, suffix };
         const { tokens } = buildPrompt(cursor, [], { tokens: 4000 }, vocabulary);
-        const { prompt } = vocabulary.text(tokens);
+        const { prompt } = vocabulary.request(tokens);
         const found = vocabulary.stops.map((marker) => prompt.split(marker).length - 1);
         assert.deepEqual(
           found,
