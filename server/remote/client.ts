@@ -4,7 +4,14 @@
 import { createParser } from "eventsource-parser";
 import { Agent, type Dispatcher, request } from "undici";
 import { RingsideError } from "../errors";
-import { brokenConnection, type EndpointError, nonsense, refusal, silence } from "./failure";
+import {
+  brokenConnection,
+  type EndpointError,
+  endless,
+  nonsense,
+  refusal,
+  silence,
+} from "./failure";
 
 export interface Limits {
   readonly connectMs: number;
@@ -12,6 +19,8 @@ export interface Limits {
   readonly firstByteMs: number;
   /** How long it may pause. */
   readonly idleMs: number;
+  /** How long all of it may take: a server may keep a connection alive by saying nothing. */
+  readonly wholeMs: number;
   /** Of one event of a stream. */
   readonly eventCharacters: number;
   /** Of a whole stream. */
@@ -24,6 +33,7 @@ const defaultLimits: Limits = {
   connectMs: 5_000,
   firstByteMs: 15_000,
   idleMs: 15_000,
+  wholeMs: 60_000,
   eventCharacters: 1 << 20,
   streamBytes: 64 << 20,
   replyBytes: 4 << 20,
@@ -48,11 +58,18 @@ export interface Address {
 class Watch {
   private readonly controller = new AbortController();
   private timer: NodeJS.Timeout | undefined;
+  private readonly whole: NodeJS.Timeout;
   private readonly cancel = () => this.controller.abort(this.outer.reason);
 
-  constructor(private readonly outer: AbortSignal) {
+  /** `late` is the error once it has taken `wholeMs`. */
+  constructor(
+    private readonly outer: AbortSignal,
+    wholeMs: number,
+    late: () => Error,
+  ) {
     outer.throwIfAborted();
     outer.addEventListener("abort", this.cancel, { once: true });
+    this.whole = setTimeout(() => this.abort(late()), wholeMs);
   }
 
   get signal(): AbortSignal {
@@ -71,6 +88,7 @@ class Watch {
 
   end(): void {
     clearTimeout(this.timer);
+    clearTimeout(this.whole);
     this.outer.removeEventListener("abort", this.cancel);
   }
 }
@@ -98,12 +116,12 @@ export class EndpointClient {
 
   /** The JSON at `path`. Rejects with AbortError once `signal` fires, else with an EndpointError. */
   async get(path: string, signal: AbortSignal): Promise<unknown> {
-    return this.exchange("GET", path, null, {}, signal, async ({ body, url, watch }) => {
-      const text = await this.textOf(body, url, this.limits.replyBytes, watch);
+    return this.exchange("GET", path, null, {}, signal, async (reply) => {
+      const text = await textOf(reply, reply.limits.replyBytes);
       try {
         return JSON.parse(text);
       } catch {
-        throw nonsense(url, "answers with what is no JSON");
+        throw nonsense(reply.url, "answers with what is no JSON");
       }
     });
   }
@@ -125,7 +143,7 @@ export class EndpointClient {
       if (!/^text\/event-stream\b/i.test(type)) {
         throw nonsense(reply.url, `answers with ${printableType(type)} where a stream is wanted`);
       }
-      await this.read(reply, onData);
+      await read(reply, onData);
     });
   }
 
@@ -142,8 +160,9 @@ export class EndpointClient {
     use: (reply: Reply) => Promise<Result>,
   ): Promise<Result> {
     const url = new URL(`${this.base.href.replace(/\/+$/, "")}${path}`);
-    const { firstByteMs } = { ...this.limits, ...changed };
-    const watch = new Watch(signal);
+    const limits = { ...this.limits, ...changed };
+    const { firstByteMs, wholeMs } = limits;
+    const watch = new Watch(signal, wholeMs, () => endless(url, wholeMs));
     try {
       watch.expect(firstByteMs, () => silence(url, firstByteMs, "where an answer should begin"));
       const { statusCode, headers, body } = await request(url, {
@@ -158,8 +177,9 @@ export class EndpointClient {
         body: content,
       });
       body.on("error", () => {}); // heard where it is read; afterwards it says nothing new
-      if (statusCode !== 200) throw await this.refused(url, statusCode, headers, body, watch);
-      return await use({ url, headers, body, watch });
+      const reply = { url, headers, body, watch, limits };
+      if (statusCode !== 200) throw await this.refused(reply, statusCode);
+      return await use(reply);
     } catch (error) {
       throw this.explained(url, error, signal, watch);
     } finally {
@@ -170,114 +190,22 @@ export class EndpointClient {
   /** `error` as the caller is to see it: what aborted the request, if something did. */
   private explained(url: URL, error: unknown, signal: AbortSignal, watch: Watch): unknown {
     if (signal.aborted) return signal.reason;
-    if (watch.signal.aborted) return watch.signal.reason;
-    return error instanceof RingsideError ? error : brokenConnection(url, error);
+    if (error instanceof RingsideError) return error;
+    return watch.signal.aborted ? watch.signal.reason : brokenConnection(url, error);
   }
 
-  private async refused(
-    url: URL,
-    status: number,
-    headers: Headers,
-    body: Body,
-    watch: Watch,
-  ): Promise<EndpointError> {
-    const words = await this.textOf(body, url, REFUSAL_BYTES, watch, "cut").catch(() => "");
-    const [location, retryAfter] = [headers.location, headers["retry-after"]].map((value) =>
-      this.withoutKey(String(value ?? "")),
+  private async refused(reply: Reply, status: number): Promise<EndpointError> {
+    const words = await textOf(reply, REFUSAL_BYTES, "cut").catch(() => "");
+    const [location, retryAfter] = [reply.headers.location, reply.headers["retry-after"]].map(
+      (value) => this.withoutKey(String(value ?? "")),
     );
-    return refusal(url, status, this.withoutKey(words), {
-      location: location!,
-      retryAfter: retryAfter!,
-    });
+    const given = { location: location!, retryAfter: retryAfter! };
+    return refusal(reply.url, status, this.withoutKey(words), given);
   }
 
   /** `text`, a server's words: some repeat the key in what they say of it. */
   withoutKey(text: string): string {
     return this.key === null ? text : text.replaceAll(this.key, "…");
-  }
-
-  /** The body as text; beyond `most` bytes it is an error, or cut there. */
-  private async textOf(
-    body: Body,
-    url: URL,
-    most: number,
-    watch: Watch,
-    beyond: "error" | "cut" = "error",
-  ): Promise<string> {
-    const { idleMs } = this.limits;
-    const chunks: Buffer[] = [];
-    let size = 0;
-    watch.expect(idleMs, () => silence(url, idleMs, "in the middle of an answer"));
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      watch.expect(idleMs, () => silence(url, idleMs, "in the middle of an answer"));
-      size += chunk.length;
-      chunks.push(chunk);
-      if (size <= most) continue;
-      if (beyond === "cut") break;
-      throw nonsense(url, `answers with more than ${most} bytes`);
-    }
-    return Buffer.concat(chunks).toString("utf8", 0, most);
-  }
-
-  /** Reads events until the stream ends, says that it is done, or `onData` has enough. */
-  private read({ url, body, watch }: Reply, onData: OnData): Promise<void> {
-    const { idleMs, eventCharacters, streamBytes } = this.limits;
-    return new Promise((resolve, reject) => {
-      let ended = false;
-      let size = 0;
-      const fail = (error: Error) => {
-        ended = true;
-        reject(error);
-        watch.abort(error);
-      };
-      const enough = () => {
-        ended = true;
-        resolve();
-        body.destroy();
-      };
-      const done = () => {
-        ended = true;
-        resolve();
-        size = 0;
-        setTimeout(() => body.destroy(), TRAILING_MS).unref();
-      };
-      const parser = createParser({
-        maxBufferSize: eventCharacters,
-        onError: ({ type }) => {
-          if (type !== "max-buffer-size-exceeded" || ended) return;
-          fail(nonsense(url, `sends an event of more than ${eventCharacters} characters`));
-        },
-        onEvent: ({ data }) => {
-          if (ended) return;
-          if (data.trim() === DONE) return done();
-          try {
-            if (onData(data)) enough();
-          } catch (error) {
-            fail(error as Error);
-          }
-        },
-      });
-      const decoder = new TextDecoder("utf-8", { fatal: true });
-      const silent = () => silence(url, idleMs, "in the middle of an answer");
-      watch.expect(idleMs, silent);
-      body.on("data", (chunk: Buffer) => {
-        size += chunk.length;
-        if (ended) {
-          if (size > TRAILING_BYTES) body.destroy();
-          return;
-        }
-        watch.expect(idleMs, silent);
-        if (size > streamBytes) return fail(nonsense(url, `sends more than ${streamBytes} bytes`));
-        try {
-          parser.feed(decoder.decode(chunk, { stream: true }));
-        } catch {
-          if (!ended) fail(nonsense(url, "sends what is no UTF-8"));
-        }
-      });
-      body.on("end", () => resolve());
-      body.on("error", reject);
-      body.on("close", () => reject(brokenConnection(url, { code: "ECONNRESET" })));
-    });
   }
 }
 
@@ -289,8 +217,91 @@ interface Reply {
   readonly headers: Headers;
   readonly body: Body;
   readonly watch: Watch;
+  readonly limits: Limits;
 }
 
 function printableType(type: string): string {
   return type === "" ? "no content type" : type.replace(/\p{C}/gu, " ").slice(0, 80);
+}
+
+/** The body as text; beyond `most` bytes it is an error, or cut there. */
+async function textOf(
+  { url, body, watch, limits }: Reply,
+  most: number,
+  beyond: "error" | "cut" = "error",
+): Promise<string> {
+  const { idleMs } = limits;
+  const chunks: Buffer[] = [];
+  let size = 0;
+  watch.expect(idleMs, () => silence(url, idleMs, "in the middle of an answer"));
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    watch.expect(idleMs, () => silence(url, idleMs, "in the middle of an answer"));
+    size += chunk.length;
+    chunks.push(chunk);
+    if (size <= most) continue;
+    if (beyond === "cut") break;
+    throw nonsense(url, `answers with more than ${most} bytes`);
+  }
+  return Buffer.concat(chunks).toString("utf8", 0, most);
+}
+
+/** Reads events until the stream ends, says that it is done, or `onData` has enough. */
+function read({ url, body, watch, limits }: Reply, onData: OnData): Promise<void> {
+  const { idleMs, eventCharacters, streamBytes } = limits;
+  return new Promise((resolve, reject) => {
+    let ended = false;
+    let size = 0;
+    const fail = (error: Error) => {
+      ended = true;
+      reject(error);
+      watch.abort(error);
+    };
+    const enough = () => {
+      ended = true;
+      resolve();
+      body.destroy();
+    };
+    const done = () => {
+      ended = true;
+      resolve();
+      size = 0;
+      setTimeout(() => body.destroy(), TRAILING_MS).unref();
+    };
+    const parser = createParser({
+      maxBufferSize: eventCharacters,
+      onError: ({ type }) => {
+        if (type !== "max-buffer-size-exceeded" || ended) return;
+        fail(nonsense(url, `sends an event of more than ${eventCharacters} characters`));
+      },
+      onEvent: ({ data }) => {
+        if (ended) return;
+        if (data.trim() === DONE) return done();
+        try {
+          if (onData(data)) enough();
+        } catch (error) {
+          fail(error as Error);
+        }
+      },
+    });
+    const decoder = new TextDecoder("utf-8", { fatal: true });
+    const silent = () => silence(url, idleMs, "in the middle of an answer");
+    watch.expect(idleMs, silent);
+    body.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (ended) {
+        if (size > TRAILING_BYTES) body.destroy();
+        return;
+      }
+      watch.expect(idleMs, silent);
+      if (size > streamBytes) return fail(nonsense(url, `sends more than ${streamBytes} bytes`));
+      try {
+        parser.feed(decoder.decode(chunk, { stream: true }));
+      } catch {
+        if (!ended) fail(nonsense(url, "sends what is no UTF-8"));
+      }
+    });
+    body.on("end", () => resolve());
+    body.on("error", reject);
+    body.on("close", () => reject(brokenConnection(url, { code: "ECONNRESET" })));
+  });
 }

@@ -26,6 +26,9 @@ const defaultPatience: Patience = {
   pauses: { after: 3, firstMs: 2_000, longestMs: 60_000 },
 };
 
+const CHAT_FIRST_MS = 60_000; // the whole of a conversation may have to be read first
+const CHAT_WHOLE_MS = 600_000;
+
 export interface Remote {
   readonly client: EndpointClient;
   /** As the endpoint names it. */
@@ -151,6 +154,7 @@ export class RemoteEngine implements Generator {
       kind: "chat",
       body,
       retries: this.patience.chat,
+      limits: { firstByteMs: CHAT_FIRST_MS, wholeMs: CHAT_WHOLE_MS },
     };
     const said = messages.reduce((sum, { content }) => sum + content.length, 0);
     try {

@@ -148,6 +148,11 @@ export function silence(url: URL, ms: number, when: string): EndpointError {
   );
 }
 
+/** The answer did not end within `ms`. */
+export function endless(url: URL, ms: number): EndpointError {
+  return nonsense(url, `did not end its answer within ${ms} ms`);
+}
+
 /** The endpoint answered with what is no answer. */
 export function nonsense(url: URL, what: string): EndpointError {
   return new EndpointError(

@@ -205,7 +205,7 @@ async function tryOut(engine: RemoteEngine, signal: AbortSignal) {
     };
     return engine.generate(prompt, options, signal, limits);
   };
-  const { text } = await ask({ firstByteMs: LOADING_MS });
+  const { text } = await ask({ firstByteMs: LOADING_MS, idleMs: LOADING_MS, wholeMs: LOADING_MS });
   if (engine.vocabulary.suffixApart && text.trimEnd().endsWith(MARK)) {
     engine.goOnOnly("The endpoint appends the suffix to what it writes, and fills nothing in.");
   }

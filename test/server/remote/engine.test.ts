@@ -303,6 +303,21 @@ suite("an endpoint that fails", () => {
     const endless = writesForEver("x");
     return fails(endless, "ENDPOINT_FAILED", /more than 500 bytes/, { limits });
   });
+  test("by keeping the connection alive and saying nothing", () => {
+    const pings: Behaviour = (response) => {
+      begin(response);
+      const timer = setInterval(() => response.write(": ping\n\n"), 20);
+      response.on("close", () => clearInterval(timer));
+    };
+    const limits = { wholeMs: 400 };
+    return fails(pings, "ENDPOINT_FAILED", /did not end its answer within 400 ms/, { limits });
+  });
+  test("by a refusal whose words never end", () => {
+    const wordless: Behaviour = (response) => {
+      response.writeHead(401).write("no");
+    };
+    return fails(wordless, "ENDPOINT_UNAUTHORIZED", /wants another key/);
+  });
   test("by an answer that is no stream", async () => {
     const json = /application\/json where a stream is wanted/;
     await fails(answers(200, { choices: [{ text: "x" }] }), "ENDPOINT_FAILED", json);
