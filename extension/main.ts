@@ -1,6 +1,13 @@
 // The extension: starts the server when the first text document opens, and shows its state.
 
-import { commands as vscodeCommands, type ExtensionContext, window, workspace } from "vscode";
+import {
+  type ExtensionContext,
+  type Uri,
+  commands as vscodeCommands,
+  window,
+  workspace,
+} from "vscode";
+import { type Statistics, statisticsMethod, whyMethod } from "../server/protocol";
 import { createClient } from "./client";
 import { commands } from "./commands";
 import { offerKeys } from "./endpoint";
@@ -14,6 +21,9 @@ export interface Api {
   /** What the server said last. */
   readonly status: StatusItem["current"];
   readonly statusText: string;
+  /** Why the last completion of a document was what it was, as Markdown. */
+  why(uri: Uri): Promise<string>;
+  statistics(): Promise<Statistics>;
 }
 
 let stop: () => Thenable<void> = () => Promise.resolve();
@@ -58,6 +68,8 @@ export async function activate(context: ExtensionContext): Promise<Api> {
     get statusText() {
       return status.item.text;
     },
+    why: (uri) => client.sendRequest(whyMethod, { uri: String(uri) }),
+    statistics: () => client.sendRequest(statisticsMethod),
   };
 }
 

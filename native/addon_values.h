@@ -106,6 +106,8 @@ GenerateRequest request_of(const Napi::Value& value) {
   if (request.sampling.temperature < 0) bad_request("temperature must be 0 or more.");
   if (request.sampling.top_p <= 0 || request.sampling.top_p > 1)
     bad_request("topP must be in (0, 1].");
+  request.min_log_probability =
+      number_of(options, "minLogProbability", request.min_log_probability);
   const Napi::Value single_line = options.Get("singleLine");
   request.single_line = !single_line.IsUndefined() && single_line.ToBoolean();
   if (const Napi::Value ends = options.Get("ends"); !ends.IsUndefined()) {

@@ -80,6 +80,7 @@ class LineCutter {
     }
     return text;
   }
+  // Whether the line's break has come.
   bool ended() const { return ended_; }
 
  private:
@@ -101,6 +102,8 @@ const char* name_of(StopReason reason) {
       return "cancelled";
     case StopReason::context_full:
       return "contextFull";
+    case StopReason::unsure:
+      return "unsure";
   }
   return "end";
 }
@@ -244,8 +247,10 @@ void Engine::decode(const GenerateRequest& request, size_t last_index,
   Decoder decoder(*model_, *sequence_, request.sampling, tokenizer_.size(), last_index);
   TextDecoder text(tokenizer_);  // holds back incomplete UTF-8
   LineCutter line;
+  double line_log_probability = 0;
   const auto emit = [&](std::string_view grown) {
-    if (request.single_line) grown = line.cut(grown);
+    const std::string_view of_line = line.cut(grown);
+    if (request.single_line) grown = of_line;
     if (grown.empty()) return;
     result.text += grown;
     on_text(grown);
@@ -265,6 +270,7 @@ void Engine::decode(const GenerateRequest& request, size_t last_index,
     if (result.tokens.empty()) on_first();
     result.tokens.push_back(token);
     result.log_probabilities.push_back(log_probability);
+    if (!line.ended()) line_log_probability += log_probability;
     const auto& ends = request.ends;
     const bool special = tokenizer_.is_special(token);
     if (ends.empty() ? special : std::binary_search(ends.begin(), ends.end(), token)) {
@@ -272,8 +278,12 @@ void Engine::decode(const GenerateRequest& request, size_t last_index,
       break;
     }
     emit(special ? std::string(text_of_special(token)) : text.decode(token));
-    if (line.ended()) {
+    if (request.single_line && line.ended()) {
       result.stop = StopReason::line;
+      break;
+    }
+    if (line_log_probability < request.min_log_probability) {
+      result.stop = StopReason::unsure;
       break;
     }
     if (result.tokens.size() == most) break;

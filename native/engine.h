@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,12 +33,15 @@ struct GenerateRequest {
   int max_tokens = 0;
   Sampling sampling;
   bool single_line = false;
+  // Ends once the first line with text is less likely than this, a natural logarithm: who would not
+  // show it need not wait for the rest.
+  double min_log_probability = -std::numeric_limits<double>::infinity();
   // Tokens that end the text, sorted; the text of other special tokens is then part of it. Empty:
   // any special token ends it, since what would follow is another part of a prompt.
   std::vector<Token> ends;
 };
 
-enum class StopReason { end, max_tokens, line, cancelled, context_full };
+enum class StopReason { end, max_tokens, line, cancelled, context_full, unsure };
 const char* name_of(StopReason reason);  // as JavaScript sees it
 
 struct Generated {

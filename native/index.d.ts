@@ -122,6 +122,8 @@ export interface GenerateRequest {
   readonly seed?: number;
   /** Ends before the first line break once some other text is there. */
   readonly singleLine?: boolean;
+  /** Ends once the first line with text is less likely than this, a natural logarithm. Default: never. */
+  readonly minLogProbability?: number;
   /** The only tokens that end the text; other special tokens then give their text. Default: every special token ends it. */
   readonly ends?: Uint32Array;
 }
@@ -130,7 +132,7 @@ export interface Generated {
   /** The text, whole characters only. */
   readonly text: string;
   /** Why it ended. */
-  readonly stop: "end" | "maxTokens" | "line" | "cancelled" | "contextFull";
+  readonly stop: "end" | "maxTokens" | "line" | "cancelled" | "contextFull" | "unsure";
   /** Generated ones, with the one that ended the text. */
   readonly tokens: Uint32Array;
   /** Natural log probability of each of `tokens` under the model. */

@@ -16,6 +16,8 @@ export interface Written {
   readonly text: string;
   /** Its tokens, whose text starts with `text`; empty where an endpoint does not say. */
   readonly tokens: readonly GeneratedToken[];
+  /** Whether it was given up as too unlikely: its rest was never written. */
+  readonly unsure: boolean;
 }
 
 export interface Entry {
@@ -59,7 +61,7 @@ export class CompletionCache {
       if (entry === undefined) continue;
       const along = prefix.slice(start);
       const written = entry.written.filter(
-        ({ text }) => text.length > typed && text.startsWith(along),
+        ({ text, unsure }) => !unsure && text.length > typed && text.startsWith(along),
       );
       if (written.length > 0) return { ...entry, written, typed };
     }

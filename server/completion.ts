@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { CompletionCache, Entry, Found, Written } from "./cache";
-import { confidenceOf, heldBackBecause } from "./confidence";
+import { confidenceOf, heldBackBecause, leastLogProbability } from "./confidence";
 import type { Context } from "./context/context";
 import type { Debounce } from "./debounce";
 import { type OpenDocument, shortPath } from "./document";
@@ -91,15 +91,17 @@ export async function complete(
   let start = performance.now();
   await lookAhead.settle(cursor, signal);
   let found = cache.find(cursor);
-  const isKnown = found !== undefined && (found.alternatives || request.alternatives !== true);
-  if (found !== undefined && isKnown) return proposed(found, [], start, request, settings);
+  if (found !== undefined && answers(found, request)) {
+    return proposed(found, [], start, request, settings);
+  }
 
   if (!request.invoked) await delay(debounce.waitMs(settings.debounceMs), undefined, { signal });
   start = performance.now();
   const calls: ModelCall[] = [];
   const prepared = prepare(services, place, request);
-  if (found === undefined || found.typed > 0) {
-    const { written, call } = await write(services, prepared, {}, signal);
+  if (found === undefined || found.typed > 0 || isUnsure(found)) {
+    const sampling = request.invoked ? {} : likelyEnough(settings);
+    const { written, call } = await write(services, prepared, sampling, signal);
     calls.push(call);
     debounce.measured(performance.now() - start);
     found = { written: [written], alternatives: false, typed: 0 };
@@ -112,6 +114,20 @@ export async function complete(
   return proposed(found, calls, start, request, settings);
 }
 
+/** Whether what is known is all that the request wants. */
+function answers(found: Found, { invoked, alternatives }: Request): boolean {
+  if (!invoked) return true;
+  return !isUnsure(found) && (found.alternatives || alternatives !== true);
+}
+
+const isUnsure = ({ written }: Entry) => written[0]?.unsure === true;
+
+/** Nobody waits for the rest of what will not be shown. */
+function likelyEnough({ eagerness }: Settings): Sampling {
+  const least = leastLogProbability(eagerness);
+  return least === null ? {} : { minLogProbability: least };
+}
+
 /** Once `proposal` has been shown at the request's cursor: what would come next is written into the cache. */
 export function startAhead(services: Services, request: Request, { text }: Proposal): void {
   const { cache, lookAhead } = services;
@@ -121,7 +137,8 @@ export function startAhead(services: Services, request: Request, { text }: Propo
   lookAhead.start(place, async (signal) => {
     const found = placeOf(services, ahead);
     if (typeof found === "string") return;
-    const { written } = await write(services, prepare(services, found, ahead), {}, signal);
+    const sampling = likelyEnough(services.settings);
+    const { written } = await write(services, prepare(services, found, ahead), sampling, signal);
     cache.store(place, { written: [written], alternatives: false });
   });
 }
@@ -187,6 +204,7 @@ interface Sampling {
   readonly temperature?: number;
   readonly topP?: number;
   readonly seed?: number;
+  readonly minLogProbability?: number;
 }
 
 /** What the model writes there, cut to what can be proposed. */
@@ -205,7 +223,8 @@ async function write(
     ...sampling,
   };
   const generated = await engine.generate(prompt, options, signal);
-  const written = { text: finish(generated.text, cursor), tokens: generated.tokens };
+  const unsure = generated.stop === "unsure";
+  const written = { text: finish(generated.text, cursor), tokens: generated.tokens, unsure };
   return { written, call: { prompt, generated, prepareMs } };
 }
 

@@ -33,6 +33,11 @@ export function confidenceOf(tokens: readonly GeneratedToken[], from: number, to
   return Math.min(1, Math.exp(logProbability));
 }
 
+/** The natural logarithm of the least probability that is shown: who writes less can stop. null: none. */
+export function leastLogProbability(eagerness: Eagerness): number | null {
+  return wanted[eagerness] === 0 ? null : Math.log(wanted[eagerness]);
+}
+
 /** Why a proposal of this confidence is held back, or null. */
 export function heldBackBecause(confidence: number, eagerness: Eagerness): string | null {
   const least = wanted[eagerness];

@@ -10,6 +10,8 @@ export interface GenerateOptions {
   readonly singleLine: boolean;
   /** Heard with the whole text each time it has grown; what it returns ends the generation. */
   readonly until: (text: string) => string | null;
+  /** Ends, "unsure", once the first line with text is less likely than this, a natural logarithm. */
+  readonly minLogProbability?: number;
   /** The tokens that end the text; not given: every special token. */
   readonly ends?: Uint32Array;
   /** 0, the default, always takes the likeliest token. */
@@ -35,7 +37,7 @@ export interface GeneratedToken {
 export interface Generated {
   readonly text: string;
   /** Why it ended. */
-  readonly stop: "end" | "maxTokens" | "line" | "cancelled" | "contextFull";
+  readonly stop: "end" | "maxTokens" | "line" | "cancelled" | "contextFull" | "unsure";
   /** What was generated, beyond the text kept and with the token that ended it; empty: the endpoint does not say. */
   readonly tokens: readonly GeneratedToken[];
   /** At least as many as `tokens`. */

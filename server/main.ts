@@ -108,6 +108,7 @@ async function pullSettings(): Promise<void> {
 
 function useSettings(value: unknown): void {
   settings = readSettings(value, (problem) => connection.console.warn(problem));
+  session.cache.clear(); // what was given up as unsure may be wanted by now
 }
 
 documents.onDidChangeContent(({ document }) => {

@@ -3,17 +3,10 @@
 //
 //   node --import tsx test/bench/keystroke.ts [--json] [--keys N] [--model PATH]
 
-import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import {
-  createMessageConnection,
-  type MessageConnection,
-  StreamMessageReader,
-  StreamMessageWriter,
-} from "vscode-languageserver/node";
-import { readSettings } from "../../server/settings";
+import { BenchClient, quantile as quantileOf } from "./client";
 
 const root = join(__dirname, "..", "..");
 const uri = "file:///src/app/bench.ts";
@@ -39,38 +32,12 @@ interface Sample {
   readonly decodeMs: number;
 }
 
-/** A server of its own, ready, with `text` open. */
-async function start(text: string): Promise<{ connection: MessageConnection; stop: () => void }> {
-  const server = spawn(process.execPath, [join(root, "dist", "server.js"), "--stdio"], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const connection = createMessageConnection(
-    new StreamMessageReader(server.stdout),
-    new StreamMessageWriter(server.stdin),
-  );
-  const ready = new Promise<void>((resolve, reject) => {
-    connection.onNotification("ringside/status", (status: { kind: string; message?: string }) => {
-      if (status.kind === "ready") resolve();
-      if (status.kind === "failed") reject(new Error(status.message));
-    });
-  });
-  connection.listen();
-  const chosen = values.model === undefined ? {} : { model: resolve(values.model) };
-  const settings = { ...readSettings(chosen, console.error), debounceMs: 0 }; // no wait is counted
-  const initializationOptions = { settings };
-  await connection.sendRequest("initialize", {
-    ...{ processId: process.pid, rootUri: null, capabilities: {}, initializationOptions },
-  });
-  await connection.sendNotification("initialized", {});
-  await ready;
-  const textDocument = { uri, languageId: "typescript", version: 1, text };
-  await connection.sendNotification("textDocument/didOpen", { textDocument });
-  return { connection, stop: () => server.kill() };
-}
-
 /** The time and place of each model call; where the cache or silence answered there is none. */
 async function typeThrough(typed: string, before: string, after: string): Promise<Sample[]> {
-  const { connection, stop } = await start(before + after);
+  const model = values.model === undefined ? null : resolve(values.model);
+  const client = await BenchClient.start({ model });
+  const { connection } = client;
+  await client.open(uri, "typescript", before + after);
   let logged: RegExpExecArray | null = null;
   connection.onNotification("window/logMessage", ({ message }: { message: string }) => {
     logged = LOGGED.exec(message) ?? logged;
@@ -79,24 +46,11 @@ async function typeThrough(typed: string, before: string, after: string): Promis
   let character = lines.at(-1)!.length;
   const line = lines.length - 1;
   const samples: Sample[] = [];
-  let version = 1;
   for (const text of typed) {
-    const position = { line, character };
-    const range = { start: position, end: position };
-    version++;
-    await connection.sendNotification("textDocument/didChange", {
-      textDocument: { uri, version },
-      contentChanges: [{ range, text }],
-    });
+    await client.type(uri, { line, character }, text);
     character++;
     logged = null;
-    const start = performance.now();
-    await connection.sendRequest("textDocument/inlineCompletion", {
-      textDocument: { uri },
-      position: { line, character },
-      context: { triggerKind: 1 },
-    });
-    const replyMs = performance.now() - start;
+    const { replyMs } = await client.ask(uri, { line, character });
     await new Promise((done) => setTimeout(done, 5)); // for the log, which may come after the reply
     if (logged === null) continue;
     const [generated, prompt, reused, prepareMs, back, read, decodeMs] = (logged as RegExpExecArray)
@@ -105,13 +59,15 @@ async function typeThrough(typed: string, before: string, after: string): Promis
     const times = { prepareMs, truncateAndReadMs: back + read, decodeMs };
     samples.push({ replyMs, generated, prompt, reused, ...times });
   }
-  stop();
+  client.stop();
   return samples.slice(1); // the first one reads the whole file
 }
 
 function quantile(samples: readonly Sample[], of: keyof Sample, share: number): number {
-  const sorted = samples.map((sample) => sample[of]).sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+  return quantileOf(
+    samples.map((sample) => sample[of]),
+    share,
+  );
 }
 
 async function main(): Promise<void> {

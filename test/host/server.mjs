@@ -27,6 +27,7 @@ const userSettings = {
   "chat.commandCenter.enabled": false,
   "files.autoSave": "off",
   "editor.minimap.enabled": false,
+  "ringside.eagerness": "always", // the tests are of the editor, and its model is unsure of most
 };
 
 const START_MS = 60_000;

@@ -112,6 +112,26 @@ TEST_CASE("generation ends where it says it ends") {
   CHECK(full);
 }
 
+TEST_CASE("generation ends once its first line is less likely than was asked for") {
+  Engine engine = load();
+  const auto whole = engine.generate(request(engine, kText, 24), kGoOn, kIgnore);
+  REQUIRE(whole.tokens.size() > 4);
+  double sum = 0;  // of the line's tokens so far
+  for (size_t n = 1; n <= 4; n++) {
+    REQUIRE(whole.text.find('\n') > n);
+    sum += whole.log_probabilities[n - 1];
+    GenerateRequest asked = request(engine, kText, 24);
+    asked.min_log_probability = sum + 1e-4;
+    const auto unsure = engine.generate(asked, kGoOn, kIgnore);
+    CHECK(unsure.stop == StopReason::unsure);
+    CHECK(unsure.tokens == std::vector<Token>(whole.tokens.begin(), whole.tokens.begin() + n));
+  }
+  GenerateRequest sure = request(engine, kText, 24);
+  sure.min_log_probability = -1e9;
+  CHECK(engine.generate(sure, kGoOn, kIgnore).tokens == whole.tokens);
+  CHECK(engine.generate(request(engine, kText, 24), kGoOn, kIgnore).tokens == whole.tokens);
+}
+
 TEST_CASE("bad requests are refused with their numbers, and the engine goes on") {
   Engine engine = load("reference", 64);
   GenerateRequest bad = request(engine, "", 4);

@@ -6,7 +6,7 @@ import type { Cursor } from "../../server/prompt";
 import { at } from "./support";
 
 const entry = (...texts: string[]): Entry => ({
-  written: texts.map((text) => ({ text, tokens: [] })),
+  written: texts.map((text) => ({ text, tokens: [], unsure: false })),
   alternatives: texts.length > 1,
 });
 
@@ -42,6 +42,13 @@ suite("completion cache", () => {
     cache.store(at("a = |"), entry("bc", "bd", "x"));
     assert.deepEqual(left(cache, at("a = |")), ["bc", "bd", "x"]);
     assert.deepEqual(left(cache, at("a = b|")), ["c", "d"]);
+  });
+  test("knows nothing of the rest of what was given up", () => {
+    const cache = new CompletionCache();
+    const written = [{ text: "bcd", tokens: [], unsure: true }];
+    cache.store(at("a = |"), { written, alternatives: false });
+    assert.deepEqual(left(cache, at("a = |")), ["bcd"]);
+    assert.equal(left(cache, at("a = b|")), undefined);
   });
   test("forgets the oldest first, and all when cleared", () => {
     const cache = new CompletionCache();

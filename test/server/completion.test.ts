@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { CompletionCache } from "../../server/cache";
-import { complete, cursorAt, type Services } from "../../server/completion";
+import { complete, cursorAt, type Services, startAhead } from "../../server/completion";
 import { Context } from "../../server/context/context";
 import { Debounce } from "../../server/debounce";
 import type { ModelEngine } from "../../server/engine";
 import { LookAhead } from "../../server/lookahead";
 import { defaultSettings } from "../../server/settings";
 import { SyntaxTrees } from "../../server/trees";
-import { at, vocabulary } from "./support";
+import { at, read, vocabulary } from "./support";
 
 /** Services whose engine always writes `text`; `prompts` has the size of each prompt it was given. */
 function servicesThatWrite(text: string, settings = {}) {
@@ -102,5 +102,187 @@ suite("completion", () => {
   test("reads line breaks as \\n", () => {
     const cursor = cursorAt({ text: "a\r\nb\rc", uri: "a", languageId: "c" }, 3);
     assert.deepEqual([cursor.prefix, cursor.suffix], ["a\n", "b\nc"]);
+  });
+});
+
+/** An engine that writes these one after another, the last one for good. */
+function writing(...rows: [text: string, probability: number][]) {
+  const { services, prompts } = servicesThatWrite("");
+  let calls = 0;
+  const generate = async ({ tokens }: { tokens: Uint32Array }) => {
+    prompts.push(tokens.length);
+    const [text, probability] = rows[Math.min(calls++, rows.length - 1)]!;
+    return { text, tokens: [{ text, logProbability: Math.log(probability) }] };
+  };
+  const engine = { ...services.engine, generate } as unknown as ModelEngine;
+  return { services: { ...services, engine }, prompts };
+}
+
+suite("what is held back", () => {
+  const medium = { eagerness: "medium" as const };
+
+  /** What becomes of `text`, written with `probability`, at the end of `source`. */
+  async function outcome(text: string, probability: number, more: object = {}, invoked = false) {
+    const { services } = writing([text, probability]);
+    const settings = { ...services.settings, ...medium, ...more };
+    const request = requestAt("const a = |", "typescript", invoked);
+    const { proposals, silence } = await complete({ ...services, settings }, request, never);
+    return proposals.length > 0 ? "shown" : silence;
+  }
+
+  test("is what the model is unsure of", async () => {
+    assert.equal(await outcome("b + 1;", 0.3), "shown");
+    assert.match(String(await outcome("b + 1;", 0.2)), /^held back: 20 % sure/);
+    assert.equal(await outcome("b + 1;", 0.2, { eagerness: "high" }), "shown");
+    assert.equal(await outcome("b + 1;", 0.001, { eagerness: "always" }), "shown");
+  });
+  test("is nothing where someone asked", async () =>
+    assert.equal(await outcome("b + 1;", 0.01, {}, true), "shown"));
+  test("is what only closes", async () =>
+    assert.equal(await outcome("];", 0.9), "the model has nothing to say here"));
+  test("comes once the unsure part is typed", async () => {
+    const { services } = writing(["value + 1;", 0.2]);
+    const tokens = [
+      { text: "value", logProbability: Math.log(0.2) },
+      { text: " + 1;", logProbability: Math.log(0.9) },
+    ];
+    const generate = async () => ({ text: "value + 1;", tokens });
+    const engine = { ...services.engine, generate } as unknown as ModelEngine;
+    const shown = async (source: string) =>
+      (await complete({ ...services, engine }, requestAt(source), never)).proposals[0]?.text;
+    assert.equal(await shown("a = |"), undefined);
+    assert.equal(await shown("a = value|"), " + 1;");
+  });
+});
+
+suite("what the model gives up", () => {
+  /** An engine that gives up what is less likely than asked; the least that each call asked for. */
+  function givingUp(probability: number) {
+    const { services } = servicesThatWrite("");
+    const asked: (number | undefined)[] = [];
+    const generate = async (_: unknown, options: { minLogProbability?: number }) => {
+      asked.push(options.minLogProbability);
+      const logProbability = Math.log(probability);
+      const unsure = logProbability < (options.minLogProbability ?? -Infinity);
+      const text = unsure ? "val" : "value;";
+      return { text, tokens: [{ text, logProbability }], stop: unsure ? "unsure" : "end" };
+    };
+    const engine = { ...services.engine, generate } as unknown as ModelEngine;
+    return { services: { ...services, engine }, asked };
+  }
+
+  test("is not shown, and not asked for again", async () => {
+    const { services, asked } = givingUp(0.1);
+    for (let i = 0; i < 2; i++) {
+      const { silence } = await complete(services, requestAt("a = |"), never);
+      assert.match(String(silence), /^held back: 10 % sure/);
+    }
+    assert.deepEqual(asked, [Math.log(0.25)]);
+  });
+  test("is asked for again once its start is typed", async () => {
+    const { services, asked } = givingUp(0.1);
+    for (const source of ["a = |", "a = v|"]) await complete(services, requestAt(source), never);
+    assert.equal(asked.length, 2);
+  });
+  test("is written whole for who asks by key", async () => {
+    const { services, asked } = givingUp(0.1);
+    await complete(services, requestAt("a = |"), never);
+    const request = requestAt("a = |", "typescript", true);
+    const { proposals } = await complete(services, request, never);
+    assert.equal(proposals[0]?.text, "value;");
+    assert.deepEqual(asked, [Math.log(0.25), undefined]);
+  });
+});
+
+suite("where completions are not wanted", () => {
+  async function silence(source: string, settings: object, languageId = "typescript") {
+    const { services } = servicesThatWrite("value;", settings);
+    return (await complete(services, requestAt(source, languageId), never)).silence;
+  }
+  const silentIn = (...kinds: string[]) => ({ silentIn: kinds });
+
+  test("is silent in comments and strings where told so", async () => {
+    const [comment, string] = ["// a |\n", 'const a = "b |";'];
+    assert.equal(await silence(comment, silentIn("comment")), "in a comment");
+    assert.equal(await silence(comment, silentIn("string")), null);
+    assert.equal(await silence(string, silentIn("string")), "in a string");
+    assert.equal(await silence(string, silentIn("comment")), null);
+    assert.equal(await silence("# a |\n", silentIn("comment"), "python"), "in a comment");
+    assert.equal(await silence("const a = |", silentIn("comment", "string")), null);
+  });
+});
+
+suite("alternatives", () => {
+  /** Asks by key where the model writes `texts` one after another: what is proposed, and the calls made. */
+  async function check(texts: string[], expected: string[], calls: number) {
+    const { services, prompts } = writing(...texts.map((text): [string, number] => [text, 0.5]));
+    const request = { ...requestAt("a = |", "typescript", true), alternatives: true };
+    const { proposals } = await complete(services, request, never);
+    assert.deepEqual(
+      proposals.map(({ text }) => text),
+      expected,
+    );
+    assert.equal(prompts.length, calls);
+    return { services, request, prompts };
+  }
+
+  test("are two more", () => check(["b;", "c;", "d;", "e;"], ["b;", "c;", "d;"], 3).then(() => {}));
+  test("are none twice", () =>
+    check(["b;", "b;", " b;", "c;", "c;"], ["b;", "c;"], 5).then(() => {}));
+  test("are not asked for again", async () => {
+    const { services, request, prompts } = await check(["b;", "c;", "d;"], ["b;", "c;", "d;"], 3);
+    assert.equal((await complete(services, request, never)).proposals.length, 3);
+    assert.equal(prompts.length, 3);
+  });
+  test("come beside what was known", async () => {
+    const { services, prompts } = writing(["b;", 0.9], ["c;", 0.9], ["d;", 0.9]);
+    await complete(services, requestAt("a = |"), never);
+    const request = { ...requestAt("a = |", "typescript", true), alternatives: true };
+    const { proposals } = await complete(services, request, never);
+    assert.deepEqual(
+      proposals.map(({ text }) => text),
+      ["b;", "c;", "d;"],
+    );
+    assert.equal(prompts.length, 3);
+  });
+});
+
+suite("with a list of suggestions open", () => {
+  test("goes on from what the list has selected", async () => {
+    const seen: string[] = [];
+    const { services } = servicesThatWrite("(b);");
+    const generate = async ({ tokens }: { tokens: Uint32Array }) => {
+      seen.push(read(tokens));
+      return { text: "(b);", tokens: [] };
+    };
+    const engine = { ...services.engine, generate } as unknown as ModelEngine;
+    const request = {
+      ...requestAt("a.fo|"),
+      selected: { start: 2, text: "forEach" },
+    };
+    const { proposals } = await complete({ ...services, engine }, request, never);
+    assert.equal(proposals[0]?.text, "(b);");
+    assert.match(seen[0]!, /a\.forEach<middle>$/);
+  });
+});
+
+suite("writing ahead of what is accepted", () => {
+  test("has the next proposal before it is asked for", async () => {
+    const { services, prompts } = writing(["b;", 0.9], ["c;", 0.9]);
+    const request = requestAt("a = |\n");
+    const { proposals } = await complete(services, request, never);
+    startAhead(services, request, proposals[0]!);
+    const next = await complete(services, requestAt("a = b;|\n"), never);
+    assert.deepEqual([next.source, next.proposals[0]?.text], ["cache", "c;"]);
+    assert.equal(prompts.length, 2);
+  });
+  test("is given up for anything else", async () => {
+    const { services, prompts } = writing(["b;", 0.9], ["c;", 0.9]);
+    const request = requestAt("a = |\n");
+    const { proposals } = await complete(services, request, never);
+    startAhead(services, request, proposals[0]!);
+    await complete(services, requestAt("x = |\n"), never);
+    await new Promise((resolve) => setTimeout(resolve, 400)); // beyond the pause
+    assert.equal(prompts.length, 2);
   });
 });

@@ -17,6 +17,7 @@ export async function run(): Promise<void> {
   mocha.suite.emit("pre-require", globalThis, "completion", mocha);
   require("./completion.test");
   require("./lifecycle.test");
+  require("./manners.test");
   await new Promise<void>((resolve, reject) => {
     const runner = mocha.run((failures) => {
       const { passes = 0 } = runner.stats ?? {};
