@@ -1,5 +1,6 @@
 // An answer as it comes in: what of it is kept, and when it is enough.
 
+import { confidenceOf } from "../confidence";
 import type { Generated, GeneratedToken } from "../generator";
 import type { Delta, Usage } from "./reply";
 
@@ -9,6 +10,8 @@ export interface Wanted {
   readonly singleLine: boolean;
   /** Heard with the whole text each time it has grown; what it returns ends the answer. */
   readonly until: (text: string) => string | null;
+  /** Ends, "unsure", once the first line is less likely than this, a natural logarithm; not given: never. */
+  readonly minLogProbability?: number;
 }
 
 export class Answer {
@@ -54,16 +57,28 @@ export class Answer {
     const line = singleLine ? /^\s*\S[^\r\n]*(?=[\r\n])/.exec(shown) : null;
     if (line !== null) return [line[0], "line"];
     const kept = until(shown);
-    return kept === null ? null : [kept, "cancelled"];
+    if (kept !== null) return [kept, "cancelled"];
+    return this.isUnsure() ? [shown, "unsure"] : null;
+  }
+
+  private isUnsure(): boolean {
+    const { minLogProbability } = this.wanted;
+    if (minLogProbability === undefined) return false;
+    const confidence = confidenceOf(this.tokensOf(this.raw), 0, this.raw.length);
+    return confidence < Math.exp(minLogProbability);
+  }
+
+  /** Empty where they are not `text`: some servers name tokens as their vocabulary has them. */
+  private tokensOf(text: string): readonly GeneratedToken[] {
+    const said = this.tokens.map((token) => token.text).join("");
+    return said.startsWith(text) ? this.tokens : [];
   }
 
   /** What came of it; `promptTokens` is a guess, for a server that does not count. */
   generated(promptTokens: number): Generated {
     const { usage } = this;
     const text = this.kept ?? this.raw;
-    // Some servers name tokens as their vocabulary has them, which is not the text that they wrote.
-    const said = this.tokens.map((token) => token.text).join("");
-    const tokens = said.startsWith(text) ? this.tokens : [];
+    const tokens = this.tokensOf(text);
     const prompt = usage?.promptTokens || promptTokens;
     const reused = usage?.cachedTokens ?? 0;
     const readMs = this.firstMs ?? performance.now() - this.start;

@@ -113,7 +113,14 @@ export class RemoteEngine implements Generator {
     const { stops, perModelToken } = this.text;
     const { prompt, suffix } = this.text.request(tokens);
     const { maxTokens, temperature = 0, topP, seed, singleLine, until } = options;
-    const answer = () => new Answer({ stops, singleLine, until });
+    const { minLogProbability: least } = options;
+    const wanted = {
+      stops,
+      singleLine,
+      until,
+      ...(least !== undefined && { minLogProbability: least }),
+    };
+    const answer = () => new Answer(wanted);
     const body = {
       model: this.name,
       prompt,

@@ -242,6 +242,21 @@ suite("what comes of an answer", () => {
     );
     engine.close();
   });
+  test("what is written until it is too unlikely, and the connection is closed", async () => {
+    const token = (text: string, value: number) =>
+      choice({ text, logprobs: { tokens: [text], token_logprobs: [value] } });
+    const likely = token("a", -0.1) + token(" b", -0.1);
+    endpoint.always = stallsAfter(likely + token(" c", -3) + token(" d", -0.1));
+    const engine = engineOf({ limits: { idleMs: 5000 } });
+    const { text, stop } = await ask(engine, { minLogProbability: -2 });
+    assert.deepEqual([text, stop], ["a b c", "unsure"]);
+    await endpoint.sawClosed();
+    endpoint.always = sends(likely + token("\n", -0.1) + token("next", -9));
+    assert.equal((await ask(engine, { minLogProbability: -2 })).text, "a b\nnext");
+    endpoint.always = writes("a", "b"); // that does not say how likely it is
+    assert.equal((await ask(engine, { minLogProbability: -2 })).text, "ab");
+    engine.close();
+  });
   test("no probabilities of tokens that are not the text", async () => {
     const spelt = { text: " a", logprobs: { tokens: ["Ġa"], token_logprobs: [-0.5] } };
     endpoint.next = [sends(choice(spelt))];
