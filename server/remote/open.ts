@@ -157,7 +157,7 @@ async function listedModels(
   if (!Array.isArray(data)) return [];
   return data.flatMap((entry: unknown): Listed[] => {
     const { id, owned_by: owner, max_model_len: most } = (entry ?? {}) as Record<string, unknown>;
-    if (typeof id !== "string" || id === "") return [];
+    if (typeof id !== "string" || !NAME.test(id)) return [];
     const contextTokens = Number.isSafeInteger(most) && Number(most) > 0 ? Number(most) : null;
     return [{ name: id, owner: typeof owner === "string" ? owner : "", contextTokens }];
   });
@@ -180,6 +180,7 @@ function asMissing(error: unknown, name: string, listed: readonly Listed[]): unk
 }
 
 const MAX_NAMED = 5; // of the models in a message
+const NAME = /^\P{C}{1,200}$/u; // what can be shown on a line
 
 const MARK = "61c8864680b583eb"; // that no model writes by itself
 const SAMPLE: Cursor = {

@@ -90,6 +90,15 @@ suite("a session with an endpoint", () => {
     endpoint.models = { data: [] };
     await check({ endpointModel: "mine" }, /^mine on /);
   });
+  test("passes over what is no name of a model", async () => {
+    const odd = [null, 7, {}, { id: 7 }, { id: "" }, { id: "a\nb" }, { id: "x".repeat(201) }];
+    endpoint.models = { data: [...odd, { id: "mine", max_model_len: "many" }] };
+    await check({}, /^mine on /);
+    for (const models of [null, [], { data: {} }, { data: odd }]) {
+      endpoint.models = models;
+      await check({}, /^MODEL_NOT_FOUND: .*lists no model/);
+    }
+  });
   test("says how it fills in the middle", async () => {
     await check({}, /The endpoint fills in the middle itself/);
     endpoint.always = refuses("suffix", "suffix is not currently supported", writes("x"));
