@@ -68,7 +68,7 @@ function itemsOf(
     description: [inUse(model.id), model.recommended ? "recommended here" : ""]
       .filter(Boolean)
       .join(" "),
-    detail: `${model.detail}; ${model.advice.says}`,
+    detail: `${model.advice.says}; ${model.detail}`,
     choose,
   });
   return [
@@ -158,7 +158,7 @@ async function pick(models: readonly DownloadableModel[]): Promise<DownloadableM
   const items = models.map((model) => ({
     label: model.title,
     description: model.downloaded ? "$(check) here" : "",
-    detail: `${model.detail}; ${model.advice.says}`,
+    detail: `${model.advice.says}; ${model.detail}`,
     model,
   }));
   const chosen = await window.showQuickPick(items, {

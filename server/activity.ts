@@ -8,7 +8,8 @@ const SMOOTHING = 0.3; // weight of the newest completion
 const MIN_TOKENS = 4; // fewer say nothing of a speed
 
 export class ActivityMeter {
-  private tokensPerSecond = 0;
+  /** Of the model's writing; null: not measured. */
+  tokensPerSecond: number | null = null;
   private promptTokens = 0;
   private reusedTokens = 0;
   private toldAt = -Infinity;
@@ -26,10 +27,10 @@ export class ActivityMeter {
       if (generatedTokens < MIN_TOKENS || decodeMs <= 0) continue;
       // The first token comes with the reading.
       const speed = ((generatedTokens - 1) / decodeMs) * 1000;
-      const weight = this.tokensPerSecond === 0 ? 1 : SMOOTHING;
-      this.tokensPerSecond += weight * (speed - this.tokensPerSecond);
+      const before = this.tokensPerSecond ?? speed;
+      this.tokensPerSecond = before + SMOOTHING * (speed - before);
     }
-    if (calls.length === 0 || this.now() - this.toldAt < EVERY_MS) return;
+    if (this.tokensPerSecond === null || this.now() - this.toldAt < EVERY_MS) return;
     this.toldAt = this.now();
     this.tell({
       tokensPerSecond: Math.round(this.tokensPerSecond),
@@ -40,7 +41,7 @@ export class ActivityMeter {
 
   /** Another model was loaded. */
   reset(): void {
-    this.tokensPerSecond = 0;
+    this.tokensPerSecond = null;
     this.promptTokens = 0;
     this.reusedTokens = 0;
     this.toldAt = -Infinity;

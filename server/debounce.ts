@@ -9,24 +9,15 @@ const FIRST_GUESS_MS = 60; // until the model has answered once
 /** Learns how long the model takes, and waits less where it is quick. */
 export class Debounce {
   private modelMs = FIRST_GUESS_MS;
-  private known = false;
-
-  /** How long the model takes, in milliseconds; null: it was neither measured nor told. */
-  get expectedMs(): number | null {
-    return this.known ? this.modelMs : null;
-  }
 
   /** A model call will take about this long: until the first is measured. */
   expect(ms: number): void {
-    this.known = true;
     this.modelMs = ms;
   }
 
   /** A model call took this long, the wait left out. */
   measured(ms: number): void {
-    if (!Number.isFinite(ms) || ms < 0) return;
-    this.modelMs += SMOOTHING * (ms - this.modelMs);
-    this.known = true;
+    if (Number.isFinite(ms) && ms >= 0) this.modelMs += SMOOTHING * (ms - this.modelMs);
   }
 
   /** `setting`: the user's own choice in milliseconds, or null to adapt. */

@@ -152,11 +152,11 @@ export class Session {
   /** What is known of this machine, to choose a model by. */
   here(settings: Settings): Here {
     const { activeParameters } = this;
-    const { expectedMs } = this.debounce;
+    const { tokensPerSecond } = this.meter;
     const measured =
-      expectedMs === null || activeParameters === null
+      tokensPerSecond === null || activeParameters === null
         ? null
-        : { keystrokeMs: expectedMs, activeParameters };
+        : { tokensPerSecond, activeParameters };
     const { memoryBytes } = wishOf(settings).options;
     return { memoryBytes, measured, contextTokens: settings.contextTokens };
   }
@@ -282,6 +282,7 @@ export class Session {
       const { speeds, tuning, says } = await selfTest(engine, settings, signal);
       this.tuning = tuning;
       this.debounce.expect(tuning.keystrokeMs);
+      this.meter.tokensPerSecond = speeds.decode;
       const speed = tuning.verdict === "slow" ? [...says, tryInstead(engine, tuning)] : says;
       this.says = [...speed, ...this.says];
       const [read, decode] = [Math.round(speeds.read), Math.round(speeds.decode)];

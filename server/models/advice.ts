@@ -8,18 +8,20 @@ import { type Choice, memoryBytes } from "./catalogue";
 export interface Here {
   /** Bytes that a model may take. */
   readonly memoryBytes: number;
-  /** From a key to the completion, with a model that runs so many parameters a token; null: not measured. */
-  readonly measured: { readonly keystrokeMs: number; readonly activeParameters: number } | null;
+  /** How fast a model writes that runs so many parameters a token; null: not measured. */
+  readonly measured: { readonly tokensPerSecond: number; readonly activeParameters: number } | null;
   readonly contextTokens: number;
 }
 
+const LINE_TOKENS = 12; // of a completed line; see tuning.ts
 const QUICK_MS = 400; // from a key to the completion: below what is called a pause to think
 const SLOW_MS = 1500; // beyond that, nobody waits
 
 /** Time grows as the weights that a token takes: a model's decoding is bound by reading them. */
 function expectedMs({ model }: Choice, { measured }: Here): number | null {
   if (measured === null) return null;
-  return (measured.keystrokeMs * model.parameters.active * 1e9) / measured.activeParameters;
+  const heavier = (model.parameters.active * 1e9) / measured.activeParameters;
+  return (1000 * LINE_TOKENS * heavier) / measured.tokensPerSecond;
 }
 
 export function advise(choice: Choice, here: Here): ModelAdvice {

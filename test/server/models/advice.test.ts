@@ -3,7 +3,7 @@ import { suite, test } from "node:test";
 import { advise, recommended } from "../../../server/models/advice";
 import { choices, find } from "../../../server/models/catalogue";
 
-const measured = { keystrokeMs: 10, activeParameters: 5.4e6 };
+const measured = { tokensPerSecond: 1200, activeParameters: 5.4e6 };
 const here = { memoryBytes: 8e9, measured, contextTokens: 2048 };
 
 function check(id: string, machine: Partial<typeof here>, level: string, says: RegExp) {
@@ -16,7 +16,12 @@ suite("advice on models", () => {
   test("says what a model takes and how long it would", () =>
     check("qwen2.5-coder-0.5b", {}, "fits", /^about 907 ms .*takes about 555 MB of the 8\.0 GB/));
   test("calls quick what answers between keys", () =>
-    check("qwen2.5-coder-0.5b", { measured: { ...measured, keystrokeMs: 2 } }, "quick", /181 ms/));
+    check(
+      "qwen2.5-coder-0.5b",
+      { measured: { ...measured, tokensPerSecond: 6000 } },
+      "quick",
+      /181 ms/,
+    ));
   test("calls slow what nobody waits for", () =>
     check("qwen2.5-coder-7b", {}, "slow", /^about 1\d\.\d s/));
   test("says that a model does not fit", () =>
@@ -24,7 +29,7 @@ suite("advice on models", () => {
   test("says nothing of time that was not measured", () =>
     check("qwen2.5-coder-0.5b", { measured: null as never }, "fits", /^takes/));
   test("recommends the best that is quick", () => {
-    const fast = { ...here, measured: { keystrokeMs: 1, activeParameters: 5.4e6 } };
+    const fast = { ...here, measured: { tokensPerSecond: 12_000, activeParameters: 5.4e6 } };
     const all = choices();
     const advice = all.map((choice) => advise(choice, fast));
     const best = all[recommended(all, advice)]!;
@@ -35,7 +40,7 @@ suite("advice on models", () => {
     }
   });
   test("recommends nothing where nothing is quick", () => {
-    const slow = { ...here, measured: { keystrokeMs: 1e6, activeParameters: 5.4e6 } };
+    const slow = { ...here, measured: { tokensPerSecond: 0.01, activeParameters: 5.4e6 } };
     const all = choices().filter(({ variant }) => variant !== null);
     assert.equal(
       recommended(
