@@ -47,6 +47,7 @@ export function createClient(
       initializationOptions: {
         storage: context.globalStorageUri.fsPath,
         definitions: true,
+        storesKeys: true,
       } satisfies InitializationOptions,
       outputChannel: log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,

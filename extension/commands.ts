@@ -1,7 +1,8 @@
 // The commands, one row each; package.json lists their titles, and a test compares the two.
 
-import { type LogOutputChannel, window } from "vscode";
+import { type LogOutputChannel, type SecretStorage, window } from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
+import { setEndpointKey } from "./endpoint";
 import { showMenu } from "./menu";
 import { chooseModel, downloadModel } from "./models";
 import { type RefactorServices, refactorCommands } from "./refactor/commands";
@@ -13,6 +14,7 @@ import type { WhyPage } from "./why";
 export interface CommandServices extends RefactorServices {
   readonly client: LanguageClient;
   readonly log: LogOutputChannel;
+  readonly secrets: SecretStorage;
   readonly status: StatusItem;
   readonly whyPage: WhyPage;
   readonly statistics: StatisticsPanel;
@@ -48,6 +50,8 @@ export const commands: Readonly<
 
   "ringside.downloadModel": ({ client }, id) =>
     downloadModel(client, typeof id === "string" ? id : undefined),
+
+  "ringside.setEndpointKey": ({ secrets }) => setEndpointKey(secrets),
 
   "ringside.showLog": ({ log }) => log.show(true),
 

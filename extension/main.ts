@@ -13,6 +13,7 @@ import { commands } from "./commands";
 import { registerActions } from "./refactor/actions";
 import { RefactorController } from "./refactor/controller";
 import { Instructions } from "./refactor/instruction";
+import { offerKeys } from "./endpoint";
 import { offBecause } from "./settings";
 import { StatisticsPanel } from "./statistics/panel";
 import { StatusItem } from "./status";
@@ -37,10 +38,11 @@ export async function activate(context: ExtensionContext): Promise<Api> {
     status: (next) => status.show(next),
     activity: (next) => status.showActivity(next),
   });
+  const { secrets } = context;
   const whyPage = new WhyPage();
   const statistics = new StatisticsPanel();
   const refactor = new RefactorController(client, new Instructions(context.globalState));
-  const services = { client, log, status, whyPage, statistics, refactor };
+  const services = { client, log, secrets, status, whyPage, statistics, refactor };
   stop = () => (client.needsStop() ? client.stop() : Promise.resolve());
 
   const showWhetherOff = () =>
@@ -51,6 +53,7 @@ export async function activate(context: ExtensionContext): Promise<Api> {
     status.item,
     refactor,
     registerActions(),
+    ...offerKeys(client, secrets),
     workspace.registerTextDocumentContentProvider(whyScheme, whyPage),
     window.onDidChangeActiveTextEditor(showWhetherOff),
     workspace.onDidChangeConfiguration(showWhetherOff),

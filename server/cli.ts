@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // ringside: the engine from the command line.
 
 import { readFileSync } from "node:fs";

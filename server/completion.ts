@@ -10,7 +10,7 @@ import { finish, onlyCloses, type Spot, silentBecause, wantsSingleLine, wholePar
 import type { Generated, Generator } from "./generator";
 import { languageOf } from "./languages";
 import type { LookAhead } from "./lookahead";
-import { buildPrompt, type Cursor, type Prompt, snippetTokensOf } from "./prompt";
+import { buildPrompt, type Cursor, type Prompt, sizesIn, snippetTokensOf } from "./prompt";
 import type { Settings } from "./protocol";
 import { type CursorSyntax, cursorSyntax, isWholeStatement } from "./syntax";
 import type { SyntaxTrees } from "./trees";
@@ -196,11 +196,12 @@ function prepare(services: Services, place: Place, request: Request): Prepared {
   const { document, offset, others } = request;
   const start = performance.now();
   const { maxTokens, ...budget } = limits(settings, tuning, engine.contextTokens);
+  const { vocabulary } = engine;
   const snippets = context.gather({
-    ...{ document, offset, others, count: engine.vocabulary.count },
+    ...{ document, offset, others, count: sizesIn(vocabulary).ofLine },
     ...{ promptTokens: budget.tokens, budgetTokens: snippetTokensOf(budget) },
   });
-  const prompt = buildPrompt(place.cursor, snippets, budget, engine.vocabulary);
+  const prompt = buildPrompt(place.cursor, snippets, budget, vocabulary);
   return { ...place, prompt, maxTokens, prepareMs: performance.now() - start };
 }
 

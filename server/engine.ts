@@ -78,6 +78,8 @@ export class ModelEngine implements Generator {
     return this.info.contextTokens;
   }
 
+  readonly isShared = false;
+
   get canChat(): boolean {
     return canChat(this.info);
   }

@@ -33,6 +33,10 @@ interface Layout {
   readonly alwaysPath?: boolean;
   /** Only models of this family; the same tokens may stand otherwise elsewhere. */
   readonly family?: string;
+  /** Names of models that have these tokens, for who knows of a model its name alone. */
+  readonly models?: RegExp;
+  /** Tokens beside these that end what such a model writes. */
+  readonly ends?: readonly string[];
 }
 
 // From the models' cards and papers: Qwen2.5-Coder (Hui et al. 2024), StarCoder 2 (Lozhkov et al.
@@ -56,6 +60,8 @@ const layouts: readonly Layout[] = [
     middle: "<|fim_middle|>",
     file: "<|file_sep|>",
     repository: "<|repo_name|>",
+    models: /(^|[^a-z])qwen[\d.]*-?coder/i,
+    ends: ["<|endoftext|>", "<|im_end|>"],
   },
   {
     name: "starcoder",
@@ -65,19 +71,58 @@ const layouts: readonly Layout[] = [
     file: "<file_sep>",
     repository: "<repo_name>",
     path: "afterPrefixToken",
+    models: /starcoder-?2/i,
+    ends: ["<|endoftext|>"],
   },
   {
     name: "deepseek",
     prefix: "<｜fim▁begin｜>",
     suffix: "<｜fim▁hole｜>",
     middle: "<｜fim▁end｜>",
+    models: /deepseek-?coder/i,
+    ends: ["<｜end▁of▁sentence｜>"],
   },
-  { name: "codellama", prefix: "▁<PRE>", suffix: "▁<SUF>", middle: "▁<MID>" },
+  {
+    name: "codellama",
+    prefix: "▁<PRE>",
+    suffix: "▁<SUF>",
+    middle: "▁<MID>",
+    models: /code-?llama/i,
+    ends: ["▁<EOT>"],
+  },
   { name: "codellama", prefix: "<PRE>", suffix: "<SUF>", middle: "<MID>" },
-  { name: "codestral", prefix: "[PREFIX]", suffix: "[SUFFIX]", middle: null, suffixFirst: true },
-  { name: "granite", prefix: "<fim_prefix>", suffix: "<fim_suffix>", middle: "<fim_middle>" },
-  { name: "granite", prefix: "<|fim_prefix|>", suffix: "<|fim_suffix|>", middle: "<|fim_middle|>" },
-  { name: "santacoder", prefix: "<fim-prefix>", suffix: "<fim-suffix>", middle: "<fim-middle>" },
+  {
+    name: "codestral",
+    prefix: "[PREFIX]",
+    suffix: "[SUFFIX]",
+    middle: null,
+    suffixFirst: true,
+    models: /codestral(?!-mamba)/i,
+  },
+  {
+    name: "granite",
+    prefix: "<fim_prefix>",
+    suffix: "<fim_suffix>",
+    middle: "<fim_middle>",
+    models: /starcoder(?!-?2)|granite.*code/i, // StarCoder's first names files in another way
+    ends: ["<|endoftext|>"],
+  },
+  {
+    name: "granite",
+    prefix: "<|fim_prefix|>",
+    suffix: "<|fim_suffix|>",
+    middle: "<|fim_middle|>",
+    models: /granite-?4|code-?gemma/i,
+    ends: ["<|endoftext|>", "<|end_of_text|>", "<|file_separator|>"],
+  },
+  {
+    name: "santacoder",
+    prefix: "<fim-prefix>",
+    suffix: "<fim-suffix>",
+    middle: "<fim-middle>",
+    models: /santacoder/i,
+    ends: ["<|endoftext|>"],
+  },
 ];
 
 /** What is known of a model's special tokens. */
@@ -120,5 +165,24 @@ export function fimOf({ family, specialTokens, named }: KnownTokens): Fim | null
     repository: fimRepository,
     path: "beforeFim",
     alwaysPath: false,
+  };
+}
+
+/** The special tokens of a model, as text. */
+export interface Markers {
+  /** For filling in the middle. */
+  readonly fim: readonly string[];
+  /** That end what it writes. */
+  readonly ends: readonly string[];
+}
+
+/** What a model of this name has for filling in the middle, for a server that reads special tokens as text; null: not known. */
+export function markersOf(model: string): Markers | null {
+  const row = layouts.find(({ models }) => models?.test(model));
+  if (row === undefined) return null;
+  const texts = [row.prefix, row.suffix, row.middle, row.file, row.repository];
+  return {
+    fim: texts.filter((text) => text !== undefined && text !== null),
+    ends: row.ends ?? [],
   };
 }

@@ -59,6 +59,8 @@ export interface Generator {
   /** The most that it reads and writes. */
   readonly contextTokens: number;
   readonly vocabulary: Vocabulary;
+  /** Whether others ask the same one: then nothing is written that may not be wanted. */
+  readonly isShared: boolean;
   /** Whether it follows instructions. */
   readonly canChat: boolean;
   /** Rejects with AbortError once `signal` fires, within a token or a batch; else with a RingsideError. */

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // The language server: the only file that knows LSP. Over node-ipc for VS Code, --stdio for others.
 
 import { join } from "node:path";
@@ -23,6 +24,9 @@ import { pullModel } from "./models/requests";
 import { modelsDirectoryIn } from "./models/source";
 import { type Cell, cellInNotebook } from "./notebooks";
 import {
+  type EndpointKeyParams,
+  endpointKeyChangedMethod,
+  endpointKeyMethod,
   activityMethod,
   clearStatisticsMethod,
   type DefinitionNear,
@@ -43,6 +47,7 @@ import {
   whyMethod,
 } from "./protocol";
 import { Refactors } from "./refactor/refactor";
+import { environmentKey, type KeyOf } from "./remote/key";
 import { Session } from "./session";
 import { defaultSettings, readSettings } from "./settings";
 
@@ -50,16 +55,28 @@ const connection = createConnection(ProposedFeatures.all);
 const documents = new TextDocuments(TextDocument);
 const notebooks = new NotebookDocuments(documents);
 const bundledModel = join(__dirname, "..", "models", "ringside-small");
-const session = new Session(bundledModel, {
-  status: (status) => void connection.sendNotification(statusMethod, status),
-  log: (message) => connection.console.info(message),
-  activity: (activity) => void connection.sendNotification(activityMethod, activity),
-  textOf: (uri) => documents.get(uri)?.getText(),
-});
+const keyOf: KeyOf = async (origin) => {
+  const stored = storesKeys
+    ? await connection.sendRequest<string | null>(endpointKeyMethod, { origin })
+    : null;
+  return stored ?? environmentKey(origin);
+};
+const session = new Session(
+  bundledModel,
+  {
+    status: (status) => void connection.sendNotification(statusMethod, status),
+    log: (message) => connection.console.info(message),
+    activity: (activity) => void connection.sendNotification(activityMethod, activity),
+    textOf: (uri) => documents.get(uri)?.getText(),
+  },
+  undefined,
+  keyOf,
+);
 
 const refactors = new Refactors();
 
 let capabilities: ClientCapabilities = {};
+let storesKeys = false; // the editor does, and is asked for them
 let settings: Settings = defaultSettings;
 let folders: string[] = []; // of the workspace, on this machine
 let recent: string[] = []; // URIs of open documents, the last edited or asked about first
@@ -68,6 +85,7 @@ let current: AbortController | null = null; // of the completion under way
 connection.onInitialize((params) => {
   capabilities = params.capabilities;
   const options = (params.initializationOptions ?? {}) as InitializationOptions;
+  storesKeys = options.storesKeys === true;
   useSettings(options.settings);
   if (typeof options.storage === "string") session.keepStatisticsIn(options.storage);
   if (options.definitions === true) session.context.useDefinitions({ definitionsNear });
@@ -115,7 +133,8 @@ connection.onDidChangeConfiguration(async (change) => {
 async function pullSettings(): Promise<void> {
   if (capabilities.workspace?.configuration !== true) return;
   try {
-    useSettings(await connection.workspace.getConfiguration("ringside"));
+    const pulled: unknown = await connection.workspace.getConfiguration("ringside");
+    if (pulled !== null) useSettings(pulled); // null: an editor that has none; what it began with holds
   } catch (error) {
     connection.console.warn(`The settings could not be read: ${coded(error).message}`);
   }
@@ -275,6 +294,10 @@ connection.onRequest(refactorMethod, async (params: RefactorParams, token) => {
   }
   return result;
 });
+
+connection.onNotification(endpointKeyChangedMethod, ({ origin }: EndpointKeyParams) =>
+  session.keyChanged(origin),
+);
 
 connection.onShutdown(() => {
   current?.abort();

@@ -29,6 +29,8 @@ export interface Vocabulary extends Encoder {
   readonly bos: number | null;
   /** null: the model can't fill in the middle, and completes by going on. */
   readonly fim: Fim | null;
+  /** How many of these make one token of the model's; not given: they are the model's own. */
+  readonly perModelToken?: number;
 }
 
 export interface Budget {
@@ -79,17 +81,41 @@ export function snippetTokensOf(budget: Budget): number {
   return Math.floor(budget.tokens * SNIPPET_SHARE);
 }
 
+/** How many of the model's tokens a text takes, and about how many a line does. */
+export interface Sizes {
+  readonly ofText: (text: string) => number;
+  readonly ofLine: (line: string) => number;
+}
+
+export function sizesIn(vocabulary: Vocabulary): Sizes {
+  const { perModelToken = 1 } = vocabulary;
+  return {
+    ofText: (text) => Math.ceil(vocabulary.encode(text, false).length / perModelToken),
+    ofLine: (line) => vocabulary.count(line) / perModelToken,
+  };
+}
+
+/** `budget`, which counts the model's tokens, in those of `vocabulary`. */
+function inVocabulary(budget: Budget, { perModelToken = 1 }: Vocabulary): Budget {
+  const { tokens, rereadTokens } = budget;
+  return {
+    tokens: tokens * perModelToken,
+    ...(rereadTokens !== undefined && { rereadTokens: rereadTokens * perModelToken }),
+  };
+}
+
 /**
- * The prompt for `cursor` within `budget`. Snippets that do not fit are left out, the prefix loses
+ * The prompt for `cursor` within a budget. Snippets that do not fit are left out, the prefix loses
  * its start, the suffix its end.
  */
 export function buildPrompt(
   cursor: Cursor,
   snippets: readonly Snippet[],
-  budget: Budget,
+  inModelTokens: Budget,
   vocabulary: Vocabulary,
 ): Prompt {
   const { fim, bos } = vocabulary;
+  const budget = inVocabulary(inModelTokens, vocabulary);
   const start = special(bos);
   const { path: name } = cursor;
   if (fim === null) {

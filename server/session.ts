@@ -17,12 +17,15 @@ import { Debounce } from "./debounce";
 import { Devices } from "./devices";
 import { ModelEngine } from "./engine";
 import { coded, isAbort } from "./errors";
+import type { Generator } from "./generator";
 import { LookAhead } from "./lookahead";
 import type { Here } from "./models/advice";
 import { modelsDirectoryIn, resolveModel } from "./models/source";
 import { quickerThan } from "./models/suggest";
 import { type Choice, choose, chosen, deviceRows, deviceText, loadPlaced } from "./placement";
 import type { Activity, Settings, Status } from "./protocol";
+import { environmentKey, type KeyOf } from "./remote/key";
+import { endpointBase, openEndpoint } from "./remote/open";
 import { selfTest } from "./selftest";
 import type { ShownAt } from "./shown";
 import { Statistics } from "./statistics";
@@ -53,12 +56,12 @@ const MEMORY_SHARE = 0.75; // of the machine's, where the settings name no limit
 /** What the settings ask of a model, as far as it has to be loaded anew for it. */
 function wishOf(settings: Settings) {
   const { model, modelsDirectory, device, threads, memoryMB, gpuMemoryMB } = settings;
-  const { expertCoverage, activeShare } = settings;
+  const { expertCoverage, activeShare, endpoint, endpointModel } = settings;
   const gpuMemoryBytes = device === "cpu" ? 0 : (gpuMemoryMB ?? 0) * 1e6;
   const memoryBytes = Math.round(memoryMB === null ? os.totalmem() * MEMORY_SHARE : memoryMB * 1e6);
   const contextTokens = contextFor(settings);
   const options = { threads, contextTokens, memoryBytes, expertCoverage, activeShare };
-  return { model, modelsDirectory, device, gpuMemoryBytes, options };
+  return { model, modelsDirectory, device, gpuMemoryBytes, options, endpoint, endpointModel };
 }
 
 export class Session {
@@ -71,10 +74,13 @@ export class Session {
   statistics = new Statistics();
   usage: Usage;
   /** null until a model is loaded, and when none could be. */
-  engine: ModelEngine | null = null;
+  engine: Generator | null = null;
   tuning: Tuning | null = null;
+  private activeParameters: number | null = null; // of a model of this machine
+  private device = ""; // for the status, as `says`
   private readonly explained = new Map<string, Explained>(); // by URI, of open documents
   private says: readonly string[] = [];
+  private told: unknown = null; // the failure that the status shows
   private wanted = ""; // the wish that is loaded, or being loaded, or failed
   private settings: Settings | null = null; // that it was made from
   private lost: string | null = null; // why this process uses no GPU any more
@@ -86,6 +92,7 @@ export class Session {
     private readonly bundledModel: string,
     private readonly listener: Listener,
     private readonly machine: Machine = thisMachine(),
+    private readonly keyOf: KeyOf = environmentKey,
   ) {
     this.usage = new Usage(this.statistics, (uri) => this.listener.textOf(uri));
   }
@@ -117,7 +124,7 @@ export class Session {
     this.meter.completed(completion);
     this.explained.set(at.uri, { completion, request, settings });
     const [first] = completion.proposals;
-    if (first !== undefined) startAhead(services, request, first);
+    if (first !== undefined && !engine.isShared) startAhead(services, request, first);
     return completion.proposals;
   }
 
@@ -144,12 +151,12 @@ export class Session {
 
   /** What is known of this machine, to choose a model by. */
   here(settings: Settings): Here {
+    const { activeParameters } = this;
     const { tokensPerSecond } = this.meter;
-    const { info } = this.engine ?? {};
     const measured =
-      tokensPerSecond === null || info === undefined
+      tokensPerSecond === null || activeParameters === null
         ? null
-        : { tokensPerSecond, activeParameters: info.activeParameters };
+        : { tokensPerSecond, activeParameters };
     const { memoryBytes } = wishOf(settings).options;
     return { memoryBytes, measured, contextTokens: settings.contextTokens };
   }
@@ -168,6 +175,7 @@ export class Session {
   private async reload(settings: Settings, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     this.close();
+    if (settings.endpoint !== null) return this.reach(settings, settings.endpoint, signal);
     const { model, modelsDirectory, device, gpuMemoryBytes, options } = wishOf(settings);
     const name = basename(model ?? this.bundledModel);
     this.listener.status({ kind: "loading", model: name, share: 0 });
@@ -195,12 +203,49 @@ export class Session {
       }
       if (source.kind !== "bundled") await this.test(engine, settings, signal);
       this.engine = engine;
+      this.activeParameters = engine.info.activeParameters;
+      this.device = deviceText(engine.info);
       this.ready();
     } catch (error) {
       if (isAbort(error)) return;
       if (this.loses(error)) await this.reload(settings, signal);
       else this.failed(error);
     }
+  }
+
+  /** Uses the endpoint in place of a model of this machine, once it answers. */
+  private async reach(settings: Settings, endpoint: string, signal: AbortSignal): Promise<void> {
+    const { contextTokens, maxTokens, endpointModel: model } = settings;
+    this.listener.status({ kind: "loading", model: model ?? endpoint, share: 0 });
+    try {
+      const key = await this.keyOf(endpointBase(endpoint).origin);
+      const contextLimit = contextFor(settings);
+      const wishes = { endpoint, model, key, contextTokens, contextLimit, maxTokens };
+      const listener = {
+        log: (message: string) => this.listener.log(message),
+        failed: (error: unknown) => this.failed(error),
+        changed: (says: readonly string[]) => {
+          this.says = says;
+          this.ready();
+        },
+      };
+      const { engine, tuning, says } = await openEndpoint(wishes, listener, signal);
+      this.says = says;
+      this.tuning = tuning;
+      this.debounce.expect(tuning.keystrokeMs);
+      this.device = engine.host;
+      this.engine = engine;
+      this.ready();
+    } catch (error) {
+      if (!isAbort(error)) this.failed(error);
+    }
+  }
+
+  /** The user has stored another key for `origin`, or none any more. */
+  keyChanged(origin: string): void {
+    const endpoint = this.settings?.endpoint ?? null;
+    if (this.settings === null || endpoint === null || !URL.canParse(endpoint)) return;
+    if (new URL(endpoint).origin === origin) void this.loadNext(this.settings);
   }
 
   private async choose(device: Settings["device"], signal: AbortSignal): Promise<Choice> {
@@ -255,13 +300,13 @@ export class Session {
   private ready(): void {
     if (this.engine === null) return;
     this.showsFailure = false;
-    const { info } = this.engine;
-    const device = deviceText(info);
-    this.listener.status({ kind: "ready", model: info.name, device, says: this.says });
+    this.told = null;
+    const { engine, device, says } = this;
+    this.listener.status({ kind: "ready", model: engine.name, device, says });
   }
 
   /** A completion of `engine` failed. Where the GPU was lost, the model is loaded on the CPU. */
-  completionFailed(error: unknown, engine: ModelEngine | null): void {
+  completionFailed(error: unknown, engine: Generator | null): void {
     if (engine !== this.engine && coded(error).code === "DEVICE_LOST") return; // replaced already
     if (this.settings !== null && this.loses(error)) {
       this.listener.log(`DEVICE_LOST: ${this.lost}`);
@@ -272,6 +317,8 @@ export class Session {
 
   /** Something went wrong: the status says so, and the log has it whole. */
   failed(error: unknown): void {
+    if (error === this.told) return; // an endpoint that pauses fails each completion with this one
+    this.told = error;
     const { code, message, cause } = coded(error);
     this.showsFailure = true;
     const stack = code === "INTERNAL" && cause instanceof Error ? `\n${cause.stack}` : "";
@@ -298,6 +345,7 @@ export class Session {
     this.lookAhead.cancel();
     this.engine?.close();
     this.engine = null;
+    this.activeParameters = null;
     this.tuning = null;
     this.says = [];
     this.meter.reset();

@@ -47,21 +47,46 @@ export function tune(speeds: Speeds, wishes: Wishes): Tuning {
     ? Math.round(clamp(REREAD_MS * perMs.read, MIN_REREAD, wishes.contextTokens / 4))
     : null;
   const readMs = (NEW + (rereadTokens ?? 0)) / perMs.read;
-  const keystrokeMs = Math.round(readMs + LINE / perMs.decode);
-  const verdict = keystrokeMs <= FAST_MS ? "fast" : keystrokeMs <= USABLE_MS ? "usable" : "slow";
   return {
-    keystrokeMs,
     contextTokens: Math.round(clamp(FIRST_READ_MS * perMs.read, MIN_CONTEXT, wishes.contextTokens)),
-    maxTokens: Math.round(clamp(LONGEST_MS * perMs.decode, MIN_COMPLETION, wishes.maxTokens)),
     rereadTokens,
-    verdict,
-    says: sentence(verdict, keystrokeMs),
+    ...paced(readMs, perMs.decode, wishes),
   };
 }
 
-function sentence(verdict: Tuning["verdict"], keystrokeMs: number): string {
+/** The wishes for a model elsewhere, whose first token takes `firstMs` and others come at `decode` a second. */
+export function tuneRemote(
+  firstMs: number,
+  decode: number,
+  wishes: Omit<Wishes, "rereads">,
+): Tuning {
+  const { contextTokens } = wishes; // what it reads at which speed is the other machine's affair
+  return {
+    contextTokens,
+    rereadTokens: null,
+    ...paced(firstMs, decode / 1000, wishes, "from here"),
+  };
+}
+
+function paced(
+  firstMs: number,
+  decodePerMs: number,
+  wishes: Pick<Wishes, "maxTokens">,
+  where = "for this machine",
+) {
+  const keystrokeMs = Math.round(firstMs + LINE / decodePerMs);
+  const verdict = keystrokeMs <= FAST_MS ? "fast" : keystrokeMs <= USABLE_MS ? "usable" : "slow";
+  return {
+    keystrokeMs,
+    maxTokens: Math.round(clamp(LONGEST_MS * decodePerMs, MIN_COMPLETION, wishes.maxTokens)),
+    verdict,
+    says: sentence(verdict, keystrokeMs, where),
+  } as const;
+}
+
+function sentence(verdict: Tuning["verdict"], keystrokeMs: number, where: string): string {
   const time = keystrokeMs < 1000 ? `${keystrokeMs} ms` : `${(keystrokeMs / 1000).toFixed(1)} s`;
   if (verdict === "fast") return `Completes in about ${time} here.`;
   if (verdict === "usable") return `Completes in about ${time} here: in pauses, not between keys.`;
-  return `Too slow for this machine: a completion would take about ${time}.`;
+  return `Too slow ${where}: a completion would take about ${time}.`;
 }

@@ -86,7 +86,7 @@ function unitTests() {
 }
 
 function testFiles() {
-  const folders = ["architecture", "server", "extension", "native", "training"];
+  const folders = ["architecture", "server", "editors", "extension", "native", "training"];
   return folders.flatMap((folder) => {
     const path = join(root, "test", folder);
     const names = existsSync(path) ? readdirSync(path, { recursive: true }) : [];

@@ -2,6 +2,7 @@
 // All of server/ that the extension may import.
 
 export * from "./context";
+export * from "./endpoint";
 export * from "./models";
 export * from "./refactor";
 export * from "./settings";

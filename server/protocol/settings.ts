@@ -49,4 +49,6 @@ export interface InitializationOptions {
   readonly storage?: string;
   /** Whether the client answers ringside/definitions. */
   readonly definitions?: boolean;
+  /** Whether the editor answers the server's request for an endpoint's key. */
+  readonly storesKeys?: boolean;
 }

@@ -21,6 +21,8 @@ export type ErrorCode =
   | "ENGINE_MISSING"
   | "DOWNLOAD_FAILED"
   | "DISK_FULL"
+  | "ENDPOINT_FAILED"
+  | "ENDPOINT_UNAUTHORIZED"
   | "SERVER_STOPPED"
   | "INTERNAL";
 

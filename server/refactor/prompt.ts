@@ -4,8 +4,8 @@
 import type { Message } from "../chat";
 import { shortPath } from "../document";
 import { RingsideError } from "../errors";
+import type { Sizes } from "../prompt";
 import type { RefactorPreset, RefactorProblem } from "../protocol";
-import type { Encoder } from "../window";
 import { dedent, lineBreakOf, positionOf, type Span, unixBreaks } from "./text";
 
 export interface Instructed {
@@ -60,9 +60,9 @@ const BEFORE_SHARE = 0.75; // of what stands around the code, as in a completion
 const MAX_LINE = 1000; // characters; of a longer line around the code nothing is shown
 
 /** The messages for `asked` within `room`. Throws BAD_REQUEST if the code is too long for the model. */
-export function chatPromptOf(asked: Instructed, room: Room, encoder: Encoder): ChatPrompt {
+export function chatPromptOf(asked: Instructed, room: Room, sizes: Sizes): ChatPrompt {
   const code = dedent(unixBreaks(asked.text.slice(asked.target.start, asked.target.end)));
-  const count = (text: string) => encoder.encode(text, false).length;
+  const count = sizes.ofText;
   const codeTokens = count(code);
   const bare = count(system) + count(userMessage(asked, code, " ", " ")) + TEMPLATE_TOKENS;
   const left = room.contextTokens - bare;
@@ -76,12 +76,8 @@ export function chatPromptOf(asked: Instructed, room: Room, encoder: Encoder): C
   const wanted = codeTokens * ANSWER_GROWTH + ANSWER_TOKENS;
   const maxTokens = Math.floor(Math.min(wanted, left));
   const around = Math.min(room.surroundingTokens, left - maxTokens);
-  const before = linesBefore(
-    asked.text.slice(0, asked.target.start),
-    around * BEFORE_SHARE,
-    encoder,
-  );
-  const after = linesAfter(asked.text.slice(asked.target.end), around - before.tokens, encoder);
+  const before = linesBefore(asked.text.slice(0, asked.target.start), around * BEFORE_SHARE, sizes);
+  const after = linesAfter(asked.text.slice(asked.target.end), around - before.tokens, sizes);
   const content = userMessage(asked, code, before.text, after.text);
   const messages: Message[] = [
     { role: "system", content: system },
@@ -133,37 +129,37 @@ interface Shown {
 }
 
 /** The last lines of `text` that `budget` tokens hold, the last break left out. */
-function linesBefore(text: string, budget: number, encoder: Encoder): Shown {
+function linesBefore(text: string, budget: number, sizes: Sizes): Shown {
   const kept: string[] = [];
   let tokens = 0;
   let end = text.length;
   while (end > 0) {
     const start = text.lastIndexOf("\n", end - 2) + 1;
     const line = text.slice(start, end);
-    tokens += line.length > MAX_LINE ? Infinity : encoder.count(line);
+    tokens += line.length > MAX_LINE ? Infinity : sizes.ofLine(line);
     if (tokens > budget) break;
     kept.push(line);
     end = start;
   }
-  return shown(kept.reverse().join(""), encoder);
+  return shown(kept.reverse().join(""), sizes);
 }
 
 /** The first lines of `text` that `budget` tokens hold, the rest of the first line left out. */
-function linesAfter(text: string, budget: number, encoder: Encoder): Shown {
+function linesAfter(text: string, budget: number, sizes: Sizes): Shown {
   const from = text.indexOf("\n") + 1;
   if (from === 0) return { text: "", tokens: 0 };
   let end = from;
   let tokens = 0;
   while (end < text.length) {
     const stop = text.indexOf("\n", end) + 1 || text.length;
-    tokens += stop - end > MAX_LINE ? Infinity : encoder.count(text.slice(end, stop));
+    tokens += stop - end > MAX_LINE ? Infinity : sizes.ofLine(text.slice(end, stop));
     if (tokens > budget) break;
     end = stop;
   }
-  return shown(text.slice(from, end), encoder);
+  return shown(text.slice(from, end), sizes);
 }
 
-function shown(text: string, encoder: Encoder): Shown {
+function shown(text: string, sizes: Sizes): Shown {
   const clean = unixBreaks(text).replace(/^\n+/, "").trimEnd();
-  return { text: clean, tokens: clean === "" ? 0 : encoder.encode(clean, false).length };
+  return { text: clean, tokens: clean === "" ? 0 : sizes.ofText(clean) };
 }

@@ -3,6 +3,7 @@
 import type { OpenDocument } from "../document";
 import { coded, isAbort } from "../errors";
 import type { Generator } from "../generator";
+import { sizesIn } from "../prompt";
 import type {
   RefactorParams,
   RefactorProgress,
@@ -161,7 +162,7 @@ async function instructed(
     contextTokens: engine.contextTokens,
     surroundingTokens: settings.contextTokens,
   };
-  const prompt = chatPromptOf({ ...params, ...document, target }, room, engine.vocabulary);
+  const prompt = chatPromptOf({ ...params, ...document, target }, room, sizesIn(engine.vocabulary));
   const like = unixBreaks(text.slice(target.start, target.end));
   const read = (written: string, complete: boolean): Answer => {
     const asked = { original: prompt.code, languageId, complete };

@@ -6,7 +6,7 @@ import { cursorAt, limits } from "../completion";
 import type { OpenDocument } from "../document";
 import { finish, indentOf, lastLine } from "../finish";
 import type { Generator } from "../generator";
-import { buildPrompt, type Cursor } from "../prompt";
+import { buildPrompt, type Cursor, sizesIn } from "../prompt";
 import type { Settings } from "../protocol";
 import { cursorSyntax } from "../syntax";
 import type { SyntaxTrees } from "../trees";
@@ -66,7 +66,7 @@ export async function rewrite(
   const around = text.slice(0, target.start) + text.slice(target.end);
   const cursor = cursorAt({ ...document, text: around }, target.start);
   const { vocabulary, contextTokens } = engine;
-  const wanted = vocabulary.encode(before, false).length * GROWTH + MORE_TOKENS;
+  const wanted = sizesIn(vocabulary).ofText(before) * GROWTH + MORE_TOKENS;
   const maxTokens = Math.min(wanted, Math.floor(contextTokens / 2));
   const budget = limits({ ...settings, maxTokens }, null, contextTokens);
   const tree = trees.of(uri, languageId, around);

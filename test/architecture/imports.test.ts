@@ -65,16 +65,22 @@ const rules: readonly Rule[] = [
   },
   { says: "server/ never imports extension/", over: /^(server|native)\//, forbids: /extension\// },
   {
-    says: "network only in server/models/download",
+    says: "network only in server/models/download and server/remote/client",
     over: /^(server|extension)\//,
     forbids: network,
-    except: /^server\/models\/download\.ts$/,
+    except: /^server\/(models\/download|remote\/client)\.ts$/,
   },
   {
     says: "downloads only for what was asked for by name",
     over: /^(server|extension)\//,
     forbids: /(^|\/)(download|pull)$/,
     except: /^server\/models\/(pull|cli|requests)\.ts$/,
+  },
+  {
+    says: "endpoints only for who opens what the user named",
+    over: /^(server\/(?!remote\/)|extension\/)/,
+    forbids: /(^|\/)remote\//,
+    except: /^server\/(session|main)\.ts$/,
   },
   {
     says: "prompt, finish and cache import only each other",
@@ -192,20 +198,27 @@ suite("architecture", () => {
     check("server/x.ts", 'import { get } from "node:https";', rules[6]!.says);
     check("server/models/source.ts", 'import { request } from "undici";', rules[6]!.says);
     check("extension/x.ts", 'const { connect } = require("node:net");', rules[6]!.says);
+    check("server/remote/engine.ts", 'import { request } from "undici";', rules[6]!.says);
     check("server/models/download.ts", 'import { request } from "undici";');
+    check("server/remote/client.ts", 'import { request } from "undici";');
+    check(
+      "server/context/context.ts",
+      'import { openEndpoint } from "../remote/open";',
+      rules[8]!.says,
+    );
     check("server/session.ts", 'import { download } from "./models/download";', rules[7]!.says);
     check("server/models/source.ts", 'import { pull } from "./pull";', rules[7]!.says);
-    check("server/cache.ts", 'import { readFileSync } from "node:fs";', rules[8]!.says);
-    check("server/debounce.ts", 'import { lines } from "./prompt";', rules[9]!.says);
-    check("native/engine.cpp", "#include <napi.h>", rules[10]!.says);
-    check("native/engine.cpp", '#include "addon_call.h"', rules[11]!.says);
-    check("kernels/cpu/threads.cpp", "#include <immintrin.h>", rules[12]!.says);
-    check("native/model.cpp", '#include "../kernels/cpu/cpu.h"', rules[13]!.says);
-    check("kernels/gpu_library.cpp", "#include <cuda_runtime.h>", rules[14]!.says);
-    check("kernels/cuda/norms.cu", "#include <hip/hip_runtime.h>", rules[14]!.says);
-    check("native/model.cpp", '#include "cuda/ops.h"', rules[15]!.says);
-    check("kernels/reference.cpp", '#include "../native/engine.h"', rules[16]!.says);
-    check("server/devices.ts", 'import "./probe";', rules[17]!.says);
+    check("server/cache.ts", 'import { readFileSync } from "node:fs";', rules[9]!.says);
+    check("server/debounce.ts", 'import { lines } from "./prompt";', rules[10]!.says);
+    check("native/engine.cpp", "#include <napi.h>", rules[11]!.says);
+    check("native/engine.cpp", '#include "addon_call.h"', rules[12]!.says);
+    check("kernels/cpu/threads.cpp", "#include <immintrin.h>", rules[13]!.says);
+    check("native/model.cpp", '#include "../kernels/cpu/cpu.h"', rules[14]!.says);
+    check("kernels/gpu_library.cpp", "#include <cuda_runtime.h>", rules[15]!.says);
+    check("kernels/cuda/norms.cu", "#include <hip/hip_runtime.h>", rules[15]!.says);
+    check("native/model.cpp", '#include "cuda/ops.h"', rules[16]!.says);
+    check("kernels/reference.cpp", '#include "../native/engine.h"', rules[17]!.says);
+    check("server/devices.ts", 'import "./probe";', rules[18]!.says);
     const editor = "texts of refactorings know of no editor";
     check("extension/refactor/hunks.ts", 'import { Range } from "vscode";', editor);
   });

@@ -19,6 +19,7 @@ const debian = {
   "/usr/bin/chromium": "chromium",
   "/usr/bin/hipcc": "hipcc",
   "/usr/bin/strace": "strace",
+  "/usr/bin/nvim": "neovim",
 };
 
 function run(command, ...args) {

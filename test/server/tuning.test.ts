@@ -3,7 +3,7 @@ import { suite, test } from "node:test";
 import fc from "fast-check";
 import { catalogue } from "../../server/models/catalogue";
 import { quickerThan } from "../../server/models/suggest";
-import { tune } from "../../server/tuning";
+import { tune, tuneRemote } from "../../server/tuning";
 
 const wishes = { contextTokens: 2048, maxTokens: 48, rereads: false };
 
@@ -26,6 +26,14 @@ suite("tuning", () => {
     const tuning = tune({ read: 20, decode: 4 }, wishes);
     assert.equal(tuning.verdict, "slow");
     assert.equal(tuning.says, "Too slow for this machine: a completion would take about 3.1 s.");
+  });
+  test("leaves the context of a model elsewhere alone, and cuts its length", () => {
+    const quick = tuneRemote(80, 100, wishes);
+    assert.deepEqual([quick.contextTokens, quick.maxTokens, quick.keystrokeMs], [2048, 48, 200]);
+    assert.equal(quick.says, "Completes in about 200 ms here.");
+    const slow = tuneRemote(1000, 20, wishes);
+    assert.deepEqual([slow.contextTokens, slow.maxTokens], [2048, 30]);
+    assert.equal(slow.says, "Too slow from here: a completion would take about 1.6 s.");
   });
   test("shortens a suffix that each key makes the model read again", () => {
     const rereads = { ...wishes, rereads: true };

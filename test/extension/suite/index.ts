@@ -21,6 +21,7 @@ export async function run(): Promise<void> {
   require("./lifecycle.test");
   require("./manners.test");
   require("./refactor.test");
+  require("./refactor_chat.test");
   await new Promise<void>((resolve, reject) => {
     const runner = mocha.run((failures) => {
       const { passes = 0 } = runner.stats ?? {};

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { sizesIn } from "../../../server/prompt";
 import { chatPromptOf, type Instructed } from "../../../server/refactor/prompt";
 import { vocabulary } from "../support"; // a token is a character
 
@@ -15,11 +16,12 @@ const asked: Instructed = {
   preset: null,
   problems: [],
 };
+const sizes = sizesIn(vocabulary);
 const large = { contextTokens: 100_000, surroundingTokens: 100_000 };
 
 /** The user's message for `asked` with `changes` holds each of `expected`, in this order. */
 function check(changes: Partial<Instructed>, expected: readonly string[], room = large) {
-  const { content } = chatPromptOf({ ...asked, ...changes }, room, vocabulary).messages[1]!;
+  const { content } = chatPromptOf({ ...asked, ...changes }, room, sizes).messages[1]!;
   const places = expected.map((part) => content.indexOf(part));
   assert.ok(!places.includes(-1), `${expected[places.indexOf(-1)]} is not in\n${content}`);
   assert.deepEqual(
@@ -82,7 +84,7 @@ suite("what a model is told of a refactoring", () => {
   });
   test("keeps within the context, and leaves room for an answer", () => {
     for (let contextTokens = 750; contextTokens < 4000; contextTokens += 50) {
-      const prompt = chatPromptOf(asked, { ...large, contextTokens }, vocabulary);
+      const prompt = chatPromptOf(asked, { ...large, contextTokens }, sizes);
       const read = prompt.messages.reduce((sum, { content }) => sum + content.length, 0);
       assert.ok(read + prompt.maxTokens <= contextTokens);
       assert.ok(prompt.maxTokens >= prompt.code.length);
@@ -90,7 +92,7 @@ suite("what a model is told of a refactoring", () => {
   });
   test("says what to do about code that is too long", () =>
     assert.throws(
-      () => chatPromptOf(asked, { ...large, contextTokens: 600 }, vocabulary),
+      () => chatPromptOf(asked, { ...large, contextTokens: 600 }, sizes),
       /17 tokens, and has to fit twice into the model's context of 600\. Select less code/,
     ));
   test("looks at a file of 20,000 lines only near the code", () => {
@@ -99,6 +101,7 @@ suite("what a model is told of a refactoring", () => {
     const at = text.indexOf("line(10000)");
     let encoded = 0;
     const counting = {
+      ...vocabulary,
       encode: (part: string) => {
         encoded += part.length;
         return vocabulary.encode(part, false);
@@ -110,7 +113,7 @@ suite("what a model is told of a refactoring", () => {
     };
     const room = { contextTokens: 4096, surroundingTokens: 2048 };
     const middle = { start: at, end: at + 12 };
-    const { messages } = chatPromptOf({ ...asked, text, target: middle }, room, counting);
+    const { messages } = chatPromptOf({ ...asked, text, target: middle }, room, sizesIn(counting));
     assert.match(messages[1]!.content, /line\(9999\)[\s\S]*line\(10001\)/);
     assert.ok(encoded < 20_000, `${encoded} characters were encoded`);
   });

@@ -32,6 +32,7 @@ class ScriptedModel implements Generator {
 
   constructor(private readonly script: Script) {}
 
+  readonly isShared = false;
   get canChat() {
     return this.script.canChat ?? true;
   }
