@@ -18,8 +18,10 @@ export async function run(): Promise<void> {
   const mocha = new Mocha({ ...options, ...(grep === undefined ? {} : { grep }) });
   mocha.suite.emit("pre-require", globalThis, "completion", mocha);
   require("./completion.test");
+  require("./endpoint.test");
   require("./lifecycle.test");
   require("./manners.test");
+  require("./privacy.test");
   require("./refactor.test");
   require("./refactor_chat.test");
   await new Promise<void>((resolve, reject) => {

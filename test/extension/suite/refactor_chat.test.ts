@@ -1,10 +1,9 @@
 // Refactoring by instruction, with an endpoint that speaks OpenAI's API and answers as a test has it.
 import assert from "node:assert/strict";
-import { createServer, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
 import * as vscode from "vscode";
+import { setTimeout as delay } from "node:timers/promises";
 import { api, open, ready, until } from "./editor";
+import { Endpoint } from "./endpoint";
 import { answering, diffTabs, proposed, run, undo } from "./refactoring";
 
 const f = "```";
@@ -23,52 +22,6 @@ const better = `export function total(prices: number[]): number {
   return prices.reduce((sum, price) => sum + price, 0);
 }`;
 const after = `${better}\n${before.slice(before.indexOf("\nexport const"))}`;
-
-/** A model that writes `answer`, a few characters every `stepMs`. */
-class Endpoint {
-  answer = "";
-  stepMs = 0;
-  readonly asked: { messages: { role: string; content: string }[]; seed?: number }[] = [];
-  private readonly server: Server = createServer((request, response) => {
-    if (request.method === "GET") {
-      const found = request.url === "/v1/models";
-      response.writeHead(found ? 200 : 404, { "content-type": "application/json" });
-      response.end(JSON.stringify(found ? { data: [{ id: "scripted" }] } : {}));
-      return;
-    }
-    void bodyOf(request).then(async (body) => {
-      const event = (choice: object) => {
-        response.write(`data: ${JSON.stringify({ choices: [{ index: 0, ...choice }] })}\n\n`);
-      };
-      response.writeHead(200, { "content-type": "text/event-stream" });
-      if (request.url === "/v1/chat/completions") {
-        this.asked.push(body as (typeof this.asked)[number]);
-        for (const content of this.answer.match(/[\s\S]{1,8}/g) ?? []) {
-          await delay(this.stepMs);
-          event({ delta: { content } });
-        }
-      }
-      event({ delta: {}, text: "", finish_reason: "stop" });
-      response.end("data: [DONE]\n\n");
-    });
-  });
-
-  async start(): Promise<string> {
-    await new Promise<void>((done) => this.server.listen(0, "127.0.0.1", done));
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}/v1`;
-  }
-
-  stop(): void {
-    this.server.closeAllConnections();
-    this.server.close();
-  }
-}
-
-async function bodyOf(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return JSON.parse(Buffer.concat(chunks).toString());
-}
 
 suite("refactoring by instruction", () => {
   const endpoint = new Endpoint();
@@ -120,6 +73,10 @@ suite("refactoring by instruction", () => {
 
   test("it is shown while it is written, and the file is left alone", async () => {
     endpoint.stepMs = 30;
+    let goOn = () => {};
+    endpoint.until = new Promise((resolve) => {
+      goOn = resolve;
+    });
     const editor = await open("ts", source);
     const running = use();
     const part = await until("a part", () => {
@@ -128,6 +85,7 @@ suite("refactoring by instruction", () => {
     });
     assert.ok(part.includes("return sum;")); // what is not written again yet is there still
     assert.equal(editor.document.getText(), before);
+    goOn();
     await running;
     await shown(after);
   });
