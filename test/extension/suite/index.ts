@@ -21,6 +21,7 @@ export async function run(): Promise<void> {
   require("./endpoint.test");
   require("./lifecycle.test");
   require("./manners.test");
+  require("./models.test");
   require("./privacy.test");
   require("./refactor.test");
   require("./refactor_chat.test");
