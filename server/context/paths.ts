@@ -39,6 +39,15 @@ export function fileOf(uri: string): string | null {
   }
 }
 
+/**
+ * The file of this machine that a URI of any scheme lies in, as a notebook's cell does in its notebook;
+ * null where it names none.
+ */
+export function fileBehind(uri: string): string | null {
+  const [, path] = /^[a-z][\w+.-]+:(?:\/\/[^/?#]*)?(\/[^?#]*)/i.exec(uri) ?? [];
+  return fileOf(uri) ?? (path === undefined ? null : fileOf(`file://${path}`));
+}
+
 export function uriOf(path: string): string {
   return pathToFileURL(path).href;
 }

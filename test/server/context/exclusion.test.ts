@@ -125,6 +125,21 @@ suite("exclusion", () => {
     }
     checkUri("untitled:Untitled-1", [], null);
   });
+  test("takes a notebook's cells and unsaved files for the files that they are", () => {
+    const folder = folderWith({ ".git/HEAD": "", ".gitignore": "/out/\n" });
+    const exclusion = exclusionOf(folder, ["/own/*.ipynb"]);
+    const path = (name: string) => new URL(`${pathToFileURL(folder).href}/${name}`).pathname;
+    for (const scheme of [
+      "vscode-notebook-cell:",
+      "vscode-notebook-cell://ssh%2Bhost",
+      "untitled:",
+    ]) {
+      const because = (name: string) => exclusion.because(`${scheme}${path(name)}#W0sZmlsZQ%3D%3D`);
+      assert.match(String(because("own/a.ipynb")), /excludedFiles/);
+      assert.match(String(because("out/a.ipynb")), /ignored by git/);
+      assert.equal(because("src/a.ipynb"), null);
+    }
+  });
   test("takes the user's patterns outside of any folder", () => {
     checkUri("vscode-remote://wsl%2Bubuntu/p/a.sql", ["*.SQL"], /excludedFiles/);
     checkUri("untitled:Untitled-1", ["Untitled-*"], /excludedFiles/);
