@@ -140,6 +140,13 @@ suite("exclusion", () => {
       assert.equal(because("src/a.ipynb"), null);
     }
   });
+  test("takes the user's patterns from a folder whose URI ends with a /", () => {
+    const folder = folderWith({});
+    const uri = pathToFileURL(folder).href;
+    const exclusion = exclusionOf(fileOf(`${uri}/`)!, ["/own/"]);
+    assert.match(String(exclusion.because(`${uri}/own/a.ts`)), /excludedFiles/);
+    assert.equal(exclusion.because(`${uri}/a.ts`), null);
+  });
   test("takes the user's patterns outside of any folder", () => {
     checkUri("vscode-remote://wsl%2Bubuntu/p/a.sql", ["*.SQL"], /excludedFiles/);
     checkUri("untitled:Untitled-1", ["Untitled-*"], /excludedFiles/);
