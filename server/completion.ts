@@ -38,6 +38,8 @@ export interface Request {
   readonly invoked: boolean;
   /** Whether other proposals than the likeliest are wanted; not given: no. */
   readonly alternatives?: boolean;
+  /** Whether the document has what is only proposed; not given: no. */
+  readonly isAhead?: boolean;
   /** What the open list of suggestions would put from `start` up to `offset`; the proposal goes on from there. */
   readonly selected?: { readonly start: number; readonly text: string };
 }
@@ -148,7 +150,7 @@ function accepted({ document, offset, others, selected }: Request, text: string)
   const before = selected ?? { start: offset, text: "" };
   const prefix = document.text.slice(0, before.start) + before.text + text;
   const next = { ...document, text: prefix + document.text.slice(offset) };
-  return { document: next, offset: prefix.length, others, invoked: false };
+  return { document: next, offset: prefix.length, others, invoked: false, isAhead: true };
 }
 
 /** A cursor where a completion may be wanted. */
@@ -193,12 +195,12 @@ interface Prepared extends Place {
 
 function prepare(services: Services, place: Place, request: Request): Prepared {
   const { settings, engine, context, tuning } = services;
-  const { document, offset, others } = request;
+  const { document, offset, others, isAhead = false } = request;
   const start = performance.now();
   const { maxTokens, ...budget } = limits(settings, tuning, engine.contextTokens);
   const { vocabulary } = engine;
   const snippets = context.gather({
-    ...{ document, offset, others, count: sizesIn(vocabulary).ofLine },
+    ...{ document, offset, others, isAhead, count: sizesIn(vocabulary).ofLine },
     ...{ promptTokens: budget.tokens, budgetTokens: snippetTokensOf(budget) },
   });
   const prompt = buildPrompt(place.cursor, snippets, budget, vocabulary);

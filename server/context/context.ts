@@ -43,6 +43,8 @@ export interface GatherRequest {
   readonly offset: number;
   /** The other open documents, the most recently seen first. */
   readonly others: readonly OpenDocument[];
+  /** Whether the document has what is only proposed: nobody is there yet. Not given: no. */
+  readonly isAhead?: boolean;
   /** Tokens of the whole prompt. */
   readonly promptTokens: number;
   /** Tokens of the prompt that snippets may take. */
@@ -150,10 +152,12 @@ export class Context {
    * Synchronous and quick. The same snippets as before while the user types.
    */
   gather(request: GatherRequest): readonly Snippet[] {
-    const { document, offset } = request;
+    const { document, offset, isAhead = false } = request;
     const line = lineAt(document.text, offset);
-    this.visited.visit(document, line);
-    this.definitions.visit(document, offset, line);
+    if (!isAhead) {
+      this.visited.visit(document, line);
+      this.definitions.visit(document, offset, line);
+    }
     const path = fileOf(document.uri);
     if (path !== null) this.index.near(path);
     const isReady = this.imports.of(document.uri) !== null && this.definitions.isReady;

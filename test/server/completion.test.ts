@@ -284,6 +284,30 @@ suite("writing ahead of what is accepted", () => {
     assert.deepEqual([next.source, next.proposals[0]?.text], ["cache", "c;"]);
     assert.equal(prompts.length, 2);
   });
+  test("takes what was only proposed for no place that the user has seen or asks about", async () => {
+    const { services } = writing(["rejectedProposal();", 0.9], ["c;", 0.9], ["d;", 0.9]);
+    const asked: string[] = [];
+    services.context.useDefinitions({
+      definitionsNear: async ({ text }) => {
+        asked.push(text);
+        return [];
+      },
+    });
+    const lines = "let line = 0;\n".repeat(9);
+    const request = requestAt(`${lines}|\n`);
+    const { proposals } = await complete(services, request, never);
+    startAhead(services, request, { ...proposals[0]!, text: `${lines}rejectedProposal();` });
+    await new Promise((resolve) => setTimeout(resolve, 400)); // beyond the pause
+    const seen: string[] = [];
+    const gathered = services.context.gather({
+      ...{ document: { ...requestAt("|").document, uri: "file:///b.ts" }, offset: 0, others: [] },
+      ...{ promptTokens: 100, budgetTokens: 2000, count: () => 1 },
+    });
+    for (const { text } of gathered) seen.push(text);
+    assert.doesNotMatch(seen.join(""), /rejectedProposal/);
+    assert.match(seen.join(""), /let line/);
+    assert.doesNotMatch(asked.join(""), /rejectedProposal/);
+  });
   test("is given up for anything else", async () => {
     const { services, prompts } = writing(["b;", 0.9], ["c;", 0.9]);
     const request = requestAt("a = |\n");
