@@ -120,7 +120,8 @@ export class Session {
     const completion = await complete(services, request, signal);
     signal.throwIfAborted(); // what comes too late is not shown
     this.succeeded(completion);
-    this.usage.answered(completion, at);
+    const before = request.selected?.text.length ?? 0; // which the editor inserts with the proposal
+    this.usage.answered(completion, { ...at, offset: at.offset + before });
     this.meter.completed(completion);
     this.explained.set(at.uri, { completion, request, settings });
     const [first] = completion.proposals;

@@ -279,3 +279,21 @@ suite("a GPU that is lost", () => {
     assert.equal(started.loads.length, 2);
   });
 });
+
+suite("statistics of a session", () => {
+  test("count what is accepted together with a selected suggestion", async () => {
+    const { session } = await check({}, {});
+    const uri = "file:///a.ts";
+    const document = { uri, languageId: "typescript", version: 1, text: "a.fo" };
+    const selected = { start: 2, text: "forEach" };
+    const request = { document, offset: 4, others: [], invoked: true, selected };
+    const { signal } = new AbortController();
+    const settings = { ...defaultSettings, debounceMs: 0 };
+    const [first] = await session.complete(request, { uri, offset: 2 }, settings, signal);
+    assert.equal(first?.text, "value;");
+    session.usage.edited(uri, "a.forEachvalue;");
+    const { accepted, acceptedCharacters } = session.statistics.report().total;
+    assert.deepEqual([accepted, acceptedCharacters], [1, 6]);
+    session.usage.close();
+  });
+});
