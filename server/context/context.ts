@@ -85,6 +85,7 @@ export class Context {
   useFolders(paths: readonly string[]): void {
     this.folders = paths;
     this.exclusion.useFolders(paths);
+    this.pins.clear(); // git or a pattern may exclude what is shown
     this.imports.forgetProjects();
     this.index.useFolders(paths);
   }

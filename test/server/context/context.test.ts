@@ -127,6 +127,15 @@ suite("context", () => {
     context.useRules(["later.ts"]);
     assert.deepEqual(gather(context, here, [tab]), []);
   });
+  test("drops what a folder of the workspace excludes, once it is one", () => {
+    const context = new Context();
+    context.useRules(["/own/"]);
+    const tab = document("file:///p/own/later.ts", similar);
+    assert.equal(gather(context, here, [tab]).length, 1);
+    context.useFolders(["/p"]);
+    assert.deepEqual(gather(context, here, [tab]), []);
+    context.close();
+  });
 
   test("shows the declarations of what is imported", async () => {
     const { context, open, settle } = await workspaceOf({
