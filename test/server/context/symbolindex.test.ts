@@ -16,6 +16,7 @@ import { pathToFileURL } from "node:url";
 import { Background } from "../../../server/context/background";
 import { Exclusion } from "../../../server/context/exclusion";
 import { SymbolIndex } from "../../../server/context/symbolindex";
+import { Walk } from "../../../server/context/walk";
 
 const made: string[] = [];
 after(() => {
@@ -180,6 +181,14 @@ suite("workspace index", () => {
     index.useFolders([other]);
     await index.idle();
     assert.equal(names(), "b");
+  });
+  test("walks no folder that was found before the folders changed", async () => {
+    const { root } = await indexOf({ "inside/1.ts": define("a") });
+    const background = { due: true, rest: async () => walk.clear() } as unknown as Background;
+    const walk = new Walk(new Exclusion(), background);
+    walk.add(root);
+    assert.deepEqual(await walk.next(), []);
+    assert.ok(walk.done);
   });
   test("reads C++ in a .h as C++", () => check({ "1.h": "namespace n {\nvoid a();\n}\n" }, "a"));
   test("ends at once when it is closed", async () => {
