@@ -73,7 +73,7 @@ export class Context {
   private readonly weights: Weights;
   private readonly settling = new Map<string, NodeJS.Timeout>(); // by URI
   private folders: readonly string[] = [];
-  private finding: Promise<unknown> = Promise.resolve(); // of imports
+  private finding = Promise.resolve(); // of imports
 
   constructor({ weights = defaultWeights, now = Date.now }: ContextOptions = {}) {
     this.edits = new RecentEdits(now);
@@ -117,7 +117,8 @@ export class Context {
     const settled = () => {
       this.index.changed(document);
       this.tabs.prepare(document);
-      this.finding = Promise.all([this.finding, this.imports.find(document)]);
+      const before = this.finding;
+      this.finding = this.imports.find(document).then(() => before); // holds none that is over
     };
     this.settling.set(uri, setTimeout(settled, wasOpen ? SETTLE_MS : 0).unref());
   }
