@@ -74,6 +74,7 @@ export interface Completion {
 
 const RESERVE = 8; // tokens of the context that neither prompt nor completion takes
 const MIN_CONTEXT = 4096; // tokens; an instruction with its code wants about as many
+const MAX_PARSED = 500_000; // characters: 20 ms a key; what is larger is generated, or data
 const ALTERNATIVES = 2; // beside the likeliest one
 const ALTERNATIVE_TRIES = 4;
 const ALTERNATIVES_MS = 1500; // who asks by key waits for them
@@ -172,7 +173,8 @@ function placeOf({ settings, trees, context }: Services, request: Request): Plac
   const cursor = cursorAt({ ...document, text: prefix + text.slice(offset) }, prefix.length);
   const silence = silentBecause(cursor);
   if (silence !== null) return silence;
-  const syntax = cursorSyntax(languageId, trees.of(uri, languageId, text), text, start);
+  const tree = text.length > MAX_PARSED ? null : trees.of(uri, languageId, text);
+  const syntax = cursorSyntax(languageId, tree, text, start);
   if (!invoked && settings.silentIn.includes("comment") && syntax.inComment) return "in a comment";
   if (!invoked && settings.silentIn.includes("string") && syntax.inString) return "in a string";
   const place = {

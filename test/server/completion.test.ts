@@ -99,6 +99,21 @@ suite("completion", () => {
     const longest = Math.max(...prompts);
     assert.ok(longest > 400 && longest + defaultSettings.maxTokens <= 500, `${longest} tokens`);
   });
+  test("parses no very large file, which takes longer with each key than the model", async () => {
+    const { services } = servicesThatWrite("value + 1;");
+    const parsed: number[] = [];
+    const of = (_: string, __: string, text: string) => {
+      parsed.push(text.length);
+      return null;
+    };
+    const trees = { of } as unknown as SyntaxTrees;
+    for (const lines of [1000, 50_000]) {
+      const request = requestAt(`${"let line = 0;\n".repeat(lines)}const a = |\n`);
+      const { proposals } = await complete({ ...services, trees }, request, never);
+      assert.equal(proposals[0]?.text, "value + 1;");
+    }
+    assert.deepEqual(parsed, [14_011]);
+  });
   test("reads line breaks as \\n", () => {
     const cursor = cursorAt({ text: "a\r\nb\rc", uri: "a", languageId: "c" }, 3);
     assert.deepEqual([cursor.prefix, cursor.suffix], ["a\n", "b\nc"]);
