@@ -160,6 +160,16 @@ suite("workspace index", () => {
     await index.idle();
     assert.equal(names(), "a");
   });
+  test("takes no open document that is too large for a file", async () => {
+    const { index, names } = await indexOf({});
+    const open = { uri: "untitled:Untitled-1", languageId: "typescript", version: 1 };
+    index.changed({ ...open, text: define("a") });
+    await index.idle();
+    assert.equal(names(), "a");
+    index.changed({ ...open, text: define("a") + "// a line\n".repeat(60_000) });
+    await index.idle();
+    assert.equal(names(), "");
+  });
   test("counts what it keeps, back to nothing", async () => {
     const { index, root } = await indexOf({
       "1.ts": define("a") + define("b"),
