@@ -1,5 +1,6 @@
 // Which files no model is shown, and why.
 
+import { dirname } from "node:path";
 import ignore, { type Ignore } from "ignore";
 import { GitIgnores } from "./gitignore";
 import { fileBehind, fileOf, inside, pathOf } from "./paths";
@@ -65,8 +66,7 @@ export class Exclusion {
   becauseFile(path: string, isFolder = false): string | null {
     const folder = this.folderOf(path);
     const byName = this.byName(pathOf(path), folder === null ? null : pathOf(folder), isFolder);
-    if (byName !== null || folder === null) return byName;
-    return this.git.because(folder, path, isFolder);
+    return byName ?? this.git.because(folder ?? dirname(path), path, isFolder);
   }
 
   /** The innermost workspace folder that holds `path`. */

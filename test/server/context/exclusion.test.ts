@@ -101,6 +101,16 @@ suite("exclusion", () => {
     assert.match(String(because("packages/a/gen/x.ts")), /ignored by git/);
     assert.equal(because("packages/a/src/x.ts"), null);
   });
+  test("reads the .gitignore of a file that is in no workspace folder", () => {
+    const files = { ".git/HEAD": "", ".gitignore": "/out/\n*.log.ts\n" };
+    const folder = folderWith({ ...files, "src/a.ts": "", "out/deep/b.ts": "" });
+    for (const exclusion of [new Exclusion(), exclusionOf(folderWith({}))]) {
+      const because = (path: string) => exclusion.because(pathToFileURL(join(folder, path)).href);
+      assert.match(String(because("out/deep/b.ts")), /ignored by git/);
+      assert.match(String(because("src/a.log.ts")), /ignored by git/);
+      assert.equal(because("src/a.ts"), null);
+    }
+  });
   test("reads .gitignore again once it is told to", () => {
     const folder = folderWith({ ".gitignore": "" });
     const exclusion = exclusionOf(folder);
