@@ -38,6 +38,8 @@ export interface Request {
   readonly invoked: boolean;
   /** Whether other proposals than the likeliest are wanted; not given: no. */
   readonly alternatives?: boolean;
+  /** Whether the document has what is only proposed; not given: no. */
+  readonly isAhead?: boolean;
   /** What the open list of suggestions would put from `start` up to `offset`; the proposal goes on from there. */
   readonly selected?: { readonly start: number; readonly text: string };
 }
@@ -72,6 +74,7 @@ export interface Completion {
 
 const RESERVE = 8; // tokens of the context that neither prompt nor completion takes
 const MIN_CONTEXT = 4096; // tokens; an instruction with its code wants about as many
+const MAX_PARSED = 500_000; // characters: 20 ms a key; what is larger is generated, or data
 const ALTERNATIVES = 2; // beside the likeliest one
 const ALTERNATIVE_TRIES = 4;
 const ALTERNATIVES_MS = 1500; // who asks by key waits for them
@@ -148,7 +151,7 @@ function accepted({ document, offset, others, selected }: Request, text: string)
   const before = selected ?? { start: offset, text: "" };
   const prefix = document.text.slice(0, before.start) + before.text + text;
   const next = { ...document, text: prefix + document.text.slice(offset) };
-  return { document: next, offset: prefix.length, others, invoked: false };
+  return { document: next, offset: prefix.length, others, invoked: false, isAhead: true };
 }
 
 /** A cursor where a completion may be wanted. */
@@ -170,7 +173,8 @@ function placeOf({ settings, trees, context }: Services, request: Request): Plac
   const cursor = cursorAt({ ...document, text: prefix + text.slice(offset) }, prefix.length);
   const silence = silentBecause(cursor);
   if (silence !== null) return silence;
-  const syntax = cursorSyntax(languageId, trees.of(uri, languageId, text), text, start);
+  const tree = text.length > MAX_PARSED ? null : trees.of(uri, languageId, text);
+  const syntax = cursorSyntax(languageId, tree, text, start);
   if (!invoked && settings.silentIn.includes("comment") && syntax.inComment) return "in a comment";
   if (!invoked && settings.silentIn.includes("string") && syntax.inString) return "in a string";
   const place = {
@@ -193,12 +197,12 @@ interface Prepared extends Place {
 
 function prepare(services: Services, place: Place, request: Request): Prepared {
   const { settings, engine, context, tuning } = services;
-  const { document, offset, others } = request;
+  const { document, offset, others, isAhead = false } = request;
   const start = performance.now();
   const { maxTokens, ...budget } = limits(settings, tuning, engine.contextTokens);
   const { vocabulary } = engine;
   const snippets = context.gather({
-    ...{ document, offset, others, count: sizesIn(vocabulary).ofLine },
+    ...{ document, offset, others, isAhead, count: sizesIn(vocabulary).ofLine },
     ...{ promptTokens: budget.tokens, budgetTokens: snippetTokensOf(budget) },
   });
   const prompt = buildPrompt(place.cursor, snippets, budget, vocabulary);

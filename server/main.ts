@@ -143,7 +143,7 @@ async function pullSettings(): Promise<void> {
 function useSettings(value: unknown): void {
   settings = readSettings(value, (problem) => connection.console.warn(problem));
   session.context.useRules(settings.excludedFiles);
-  session.cache.clear(); // what was given up as unsure may be wanted by now
+  session.forgetProposals(); // what was given up as unsure may be wanted by now
 }
 
 documents.onDidChangeContent(({ document }) => {

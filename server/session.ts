@@ -79,6 +79,7 @@ export class Session {
   private activeParameters: number | null = null; // of a model of this machine
   private device = ""; // for the status, as `says`
   private readonly explained = new Map<string, Explained>(); // by URI, of open documents
+  private readonly underWay = new Set<{ readonly uri: string; readonly stop: AbortController }>();
   private says: readonly string[] = [];
   private told: unknown = null; // the failure that the status shows
   private wanted = ""; // the wish that is loaded, or being loaded, or failed
@@ -117,15 +118,47 @@ export class Session {
     const { engine } = this;
     if (engine === null) return [];
     const services = { ...this, settings, engine };
-    const completion = await complete(services, request, signal);
-    signal.throwIfAborted(); // what comes too late is not shown
+    const completion = await this.whileWanted(at.uri, signal, (wanted) =>
+      complete(services, request, wanted),
+    );
     this.succeeded(completion);
-    this.usage.answered(completion, at);
+    const before = request.selected?.text.length ?? 0; // which the editor inserts with the proposal
+    this.usage.answered(completion, { ...at, offset: at.offset + before });
     this.meter.completed(completion);
     this.explained.set(at.uri, { completion, request, settings });
     const [first] = completion.proposals;
     if (first !== undefined && !engine.isShared) startAhead(services, request, first);
     return completion.proposals;
+  }
+
+  /** Does `work` for the document at `uri`. Rejects with AbortError also once nothing can come of it. */
+  private async whileWanted<T>(
+    uri: string,
+    signal: AbortSignal,
+    work: (wanted: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const own = { uri, stop: new AbortController() };
+    const wanted = AbortSignal.any([signal, own.stop.signal]);
+    this.underWay.add(own);
+    try {
+      const done = await work(wanted);
+      wanted.throwIfAborted(); // what comes too late is not shown
+      return done;
+    } finally {
+      this.underWay.delete(own);
+    }
+  }
+
+  /** Ends what is written: all of it, or for the document at `uri`. */
+  private giveUp(uri: string | null = null): void {
+    this.lookAhead.cancel();
+    for (const { uri: of, stop } of this.underWay) if (uri === null || uri === of) stop.abort();
+  }
+
+  /** The settings have changed: what was made with others, or is being made, is not proposed. */
+  forgetProposals(): void {
+    this.giveUp();
+    this.cache.clear();
   }
 
   /**
@@ -168,6 +201,7 @@ export class Session {
 
   /** The document at `uri` is open no more. */
   forget(uri: string): void {
+    this.giveUp(uri); // it would be kept for a document that is gone
     this.trees.forget(uri);
     this.explained.delete(uri);
   }
@@ -342,7 +376,7 @@ export class Session {
   }
 
   close(): void {
-    this.lookAhead.cancel();
+    this.giveUp(); // the engine would end it with half a text, for the next one's cache
     this.engine?.close();
     this.engine = null;
     this.activeParameters = null;

@@ -23,18 +23,20 @@ export type Outcome =
 export class ShownProposal {
   private current: ShownAt | null = null;
   private followed = 0; // characters of it that stand in the document by now
+  private end = 0; // of them, an offset of the document: its line breaks may be \r\n
 
   /** Whether it is a new proposal, not the rest of the one before. */
   show(next: ShownAt): boolean {
-    const { current, followed } = this;
+    const { current, followed, end } = this;
     const goesOn =
       current !== null &&
       current.uri === next.uri &&
-      current.offset + followed === next.offset &&
+      end === next.offset &&
       current.text.slice(followed) === next.text;
     if (goesOn) return false;
     this.current = next;
     this.followed = 0;
+    this.end = next.offset;
     return true;
   }
 
@@ -43,10 +45,10 @@ export class ShownProposal {
     const { current } = this;
     if (current === null || current.uri !== uri) return null;
     const { offset, text: proposal } = current;
-    const here = text.slice(offset, offset + proposal.length);
-    const common = commonPrefix(here, proposal);
+    const { common, end } = follow(text, offset, proposal);
     const characters = common - this.followed;
     this.followed = common;
+    this.end = end;
     if (common === proposal.length) this.current = null;
     if (characters <= 0) return null;
     if (characters === 1) return { kind: "typed", characters };
@@ -58,8 +60,15 @@ export class ShownProposal {
   }
 }
 
-function commonPrefix(a: string, b: string): number {
-  let size = 0;
-  while (size < a.length && size < b.length && a[size] === b[size]) size++;
-  return size;
+/** How many characters of `proposal`, whose line breaks are \n, stand in `text` from `offset` on, and where they end. */
+function follow(text: string, offset: number, proposal: string): { common: number; end: number } {
+  let common = 0;
+  let end = offset;
+  while (common < proposal.length) {
+    const at = proposal[common] === "\n" && text.startsWith("\r\n", end) ? end + 1 : end;
+    if (text[at] !== proposal[common]) break;
+    common++;
+    end = at + 1;
+  }
+  return { common, end };
 }

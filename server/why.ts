@@ -46,7 +46,9 @@ function outcome({ completion, request, settings }: Explained): string {
     request.selected === undefined
       ? ""
       : ` The list of suggestions has ${code(request.selected.text)} selected, so it goes on from there.`;
-  const others = proposals.length > 1 ? ` There are ${proposals.length - 1} alternatives.` : "";
+  const more = proposals.length - 1;
+  const count = more === 1 ? "is 1 alternative" : `are ${more} alternatives`;
+  const others = more > 0 ? ` There ${count}.` : "";
   return `This was shown. Its first line is kept in about ${sure} of such cases. ${asked}.${others}${list}`;
 }
 
@@ -110,16 +112,17 @@ function tokenRow({ text, logProbability }: GeneratedToken): string[] {
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const row = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  const cell = (text: string) => text.replaceAll("|", "\\|"); // a bar would end it, in code too
+  const row = (cells: readonly string[]) => `| ${cells.map(cell).join(" | ")} |`;
   return [row(head), row(head.map(() => "---")), ...rows.map(row)].join("\n");
 }
 
-/** `text` as inline code, whatever it holds; a bar would end the table's cell. */
+/** `text` as inline code, whatever it holds. */
 function code(text: string): string {
   const longest = Math.max(0, ...(text.match(/`+/g) ?? []).map((run) => run.length));
   const fence = "`".repeat(longest + 1);
   const space = /^`|`$|^ .* $|^$/.test(text) ? " " : "";
-  return `${fence}${space}${text.replaceAll("|", "\\|")}${space}${fence}`;
+  return `${fence}${space}${text}${space}${fence}`;
 }
 
 function fenced(text: string): string {

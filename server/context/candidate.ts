@@ -49,6 +49,7 @@ export function textOf(lines: readonly string[], { start, end }: LineRange): str
     .replace(/^\s*\n|\s+$/g, "")}\n`;
 }
 
-export function linesOf(document: OpenDocument): string[] {
-  return document.text.split(/\r\n?|\n/);
+/** The first `count` lines: what lies behind them may be very long. */
+export function linesOf(document: OpenDocument, count: number): string[] {
+  return document.text.split(/\r\n?|\n/, count);
 }

@@ -43,6 +43,8 @@ export interface GatherRequest {
   readonly offset: number;
   /** The other open documents, the most recently seen first. */
   readonly others: readonly OpenDocument[];
+  /** Whether the document has what is only proposed: nobody is there yet. Not given: no. */
+  readonly isAhead?: boolean;
   /** Tokens of the whole prompt. */
   readonly promptTokens: number;
   /** Tokens of the prompt that snippets may take. */
@@ -71,7 +73,7 @@ export class Context {
   private readonly weights: Weights;
   private readonly settling = new Map<string, NodeJS.Timeout>(); // by URI
   private folders: readonly string[] = [];
-  private finding: Promise<unknown> = Promise.resolve(); // of imports
+  private finding = Promise.resolve(); // of imports
 
   constructor({ weights = defaultWeights, now = Date.now }: ContextOptions = {}) {
     this.edits = new RecentEdits(now);
@@ -83,6 +85,7 @@ export class Context {
   useFolders(paths: readonly string[]): void {
     this.folders = paths;
     this.exclusion.useFolders(paths);
+    this.pins.clear(); // git or a pattern may exclude what is shown
     this.imports.forgetProjects();
     this.index.useFolders(paths);
   }
@@ -114,7 +117,8 @@ export class Context {
     const settled = () => {
       this.index.changed(document);
       this.tabs.prepare(document);
-      this.finding = Promise.all([this.finding, this.imports.find(document)]);
+      const before = this.finding;
+      this.finding = this.imports.find(document).then(() => before); // holds none that is over
     };
     this.settling.set(uri, setTimeout(settled, wasOpen ? SETTLE_MS : 0).unref());
   }
@@ -150,10 +154,12 @@ export class Context {
    * Synchronous and quick. The same snippets as before while the user types.
    */
   gather(request: GatherRequest): readonly Snippet[] {
-    const { document, offset } = request;
+    const { document, offset, isAhead = false } = request;
     const line = lineAt(document.text, offset);
-    this.visited.visit(document, line);
-    this.definitions.visit(document, offset, line);
+    if (!isAhead) {
+      this.visited.visit(document, line);
+      this.definitions.visit(document, offset, line);
+    }
     const path = fileOf(document.uri);
     if (path !== null) this.index.near(path);
     const isReady = this.imports.of(document.uri) !== null && this.definitions.isReady;

@@ -65,7 +65,7 @@ export class RecentEdits {
         const open = this.documents.get(edit.uri);
         if (open === undefined) return [];
         const range = shownOf(edit);
-        const text = textOf(linesOf(open.document), range);
+        const text = textOf(linesOf(open.document, range.end), range);
         if (text.trim() === "") return []; // all of it was removed
         return [
           { source: "edit", file: edit.uri, path: shortPath(edit.uri), range, text } as const,

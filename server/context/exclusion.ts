@@ -1,8 +1,9 @@
 // Which files no model is shown, and why.
 
+import { dirname } from "node:path";
 import ignore, { type Ignore } from "ignore";
 import { GitIgnores } from "./gitignore";
-import { fileOf, inside, pathOf } from "./paths";
+import { fileBehind, fileOf, inside, pathOf } from "./paths";
 import { secretPattern } from "./secrets";
 
 const KEPT = 2000; // answers, by URI
@@ -46,20 +47,26 @@ export class Exclusion {
   because(uri: string): string | null {
     let because = this.known.get(uri);
     if (because === undefined) {
-      const path = fileOf(uri);
-      because = path === null ? this.byName(pathOf(uri), null) : this.becauseFile(path);
+      because = this.becauseUri(uri);
       if (this.known.size >= KEPT) this.known.clear();
       this.known.set(uri, because);
     }
     return because;
   }
 
+  private becauseUri(uri: string): string | null {
+    const path = fileOf(uri);
+    if (path !== null) return this.becauseFile(path);
+    const behind = fileBehind(uri); // of a notebook's cell, or a file that is not yet saved
+    const because = behind === null ? null : this.becauseFile(behind);
+    return because ?? this.byName(pathOf(uri), null);
+  }
+
   /** The same of a file of this machine; of a folder: whether everything in it is excluded. */
   becauseFile(path: string, isFolder = false): string | null {
     const folder = this.folderOf(path);
     const byName = this.byName(pathOf(path), folder === null ? null : pathOf(folder), isFolder);
-    if (byName !== null || folder === null) return byName;
-    return this.git.because(folder, path, isFolder);
+    return byName ?? this.git.because(folder ?? dirname(path), path, isFolder);
   }
 
   /** The innermost workspace folder that holds `path`. */

@@ -18,15 +18,16 @@ interface Rules {
 /** Reads each file once; forget() reads them anew. */
 export class GitIgnores {
   private readonly rules = new Map<string, Rules | null>(); // by the file's path
-  private readonly roots = new Map<string, string>(); // the repository's folder, by workspace folder
+  private readonly roots = new Map<string, string>(); // the repository's folder, by a folder in it
   private readonly folders = new Map<string, string | null>(); // decisions, by folder
 
   /**
-   * Why git ignores the file at `path` in `workspaceFolder`, or null. As git does: the deepest file
-   * that says anything decides, and nothing inside an ignored folder comes back.
+   * Why git ignores the file at `path` in `within`, a workspace folder or its own folder, or null. As
+   * git does: the deepest file that says anything decides, and nothing inside an ignored folder comes
+   * back.
    */
-  because(workspaceFolder: string, path: string, isFolder = false): string | null {
-    const root = this.rootOf(workspaceFolder);
+  because(within: string, path: string, isFolder = false): string | null {
+    const root = this.rootOf(within);
     const from = inside(root, path);
     if (from === null) return null;
     const parts = from.split("/");
@@ -87,15 +88,15 @@ export class GitIgnores {
     return rules;
   }
 
-  /** The repository that a workspace folder is in, or the folder itself. */
-  private rootOf(workspaceFolder: string): string {
-    let root = this.roots.get(workspaceFolder);
+  /** The repository that a folder is in, or the folder itself. */
+  private rootOf(folder: string): string {
+    let root = this.roots.get(folder);
     if (root === undefined) {
-      root = workspaceFolder;
-      let at = workspaceFolder;
+      root = folder;
+      let at = folder;
       while (!exists(join(at, ".git")) && at !== dirname(at)) at = dirname(at);
       if (exists(join(at, ".git"))) root = at;
-      this.roots.set(workspaceFolder, root);
+      this.roots.set(folder, root);
     }
     return root;
   }

@@ -20,7 +20,8 @@ export interface Imported {
 }
 
 export class ImportedFiles {
-  private readonly byUri = new Map<string, readonly Imported[]>();
+  private readonly open = new Set<string>(); // URIs
+  private readonly byUri = new Map<string, readonly Imported[]>(); // of open documents
   private readonly projects = new Map<string, Promise<Project>>(); // by the file's folder
 
   constructor(
@@ -35,6 +36,7 @@ export class ImportedFiles {
 
   /** Finds them, and has them indexed. Never rejects. */
   async find({ uri, languageId, text }: OpenDocument): Promise<void> {
+    this.open.add(uri);
     const path = fileOf(uri);
     const folder = path === null ? null : (this.exclusion.folderOf(path) ?? dirname(path));
     const found = new Map<string, Set<string>>();
@@ -49,6 +51,7 @@ export class ImportedFiles {
         }
       }
     }
+    if (!this.open.has(uri)) return; // closed meanwhile
     this.byUri.set(
       uri,
       Array.from(found, ([file, names]) => ({ path: file, names: [...names] })),
@@ -57,6 +60,7 @@ export class ImportedFiles {
   }
 
   closed(uri: string): void {
+    this.open.delete(uri);
     this.byUri.delete(uri);
   }
 

@@ -1,6 +1,6 @@
 // Where a document lies, by its URI: of any scheme, and of any platform.
 
-import { relative, sep } from "node:path";
+import { relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 /**
@@ -32,11 +32,20 @@ function decoded(path: string): string {
 export function fileOf(uri: string): string | null {
   if (!/^file:/i.test(uri)) return null;
   try {
-    const path = fileURLToPath(uri);
+    const path = resolve(fileURLToPath(uri)); // some editors end a folder's URI with a /
     return process.platform === "win32" ? path.replace(/^[A-Z]:/, (d) => d.toLowerCase()) : path;
   } catch {
     return null; // a host's name where this platform has none, or another platform's path
   }
+}
+
+/**
+ * The file of this machine that a URI of any scheme lies in, as a notebook's cell does in its notebook;
+ * null where it names none.
+ */
+export function fileBehind(uri: string): string | null {
+  const [, path] = /^[a-z][\w+.-]+:(?:\/\/[^/?#]*)?(\/[^?#]*)/i.exec(uri) ?? [];
+  return fileOf(uri) ?? (path === undefined ? null : fileOf(`file://${path}`));
 }
 
 export function uriOf(path: string): string {

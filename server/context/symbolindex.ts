@@ -172,7 +172,8 @@ export class SymbolIndex {
     const document = this.open.get(key);
     if (document === undefined && this.isFull && !this.has(key)) return;
     const text = document?.text ?? (await this.read(key));
-    if (text === null || !this.shows(document?.uri ?? null, key) || !isReadable(text)) {
+    const isLarge = text !== null && text.length > MAX_FILE_BYTES; // an open document may be
+    if (text === null || isLarge || !this.shows(document?.uri ?? null, key) || !isReadable(text)) {
       return this.forget(key);
     }
     const languageId = document?.languageId ?? languageIdOf(key, text);

@@ -69,7 +69,7 @@ export class Tabs {
 }
 
 function windowsOf(tab: OpenDocument): Windows {
-  const lines = linesOf(tab).slice(0, MAX_LINES);
+  const lines = linesOf(tab, MAX_LINES);
   const words: Set<string>[] = [];
   for (let start = 0; start < lines.length; start += WINDOW / 2) {
     words.push(wordsOf(lines.slice(start, start + WINDOW).join("\n")));

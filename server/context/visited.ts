@@ -50,7 +50,7 @@ export class VisitedPlaces {
     this.last = null;
     const { uri, languageId } = document;
     const lines = { start: Math.max(0, line - AROUND), end: line + AROUND + 1 };
-    const text = textOf(linesOf(document), lines);
+    const text = textOf(linesOf(document, lines.end), lines);
     if (text.trim() === "" || text.length > MAX_TEXT) return;
     const rest = this.places.filter((place) => place.uri !== uri || !overlap(place.lines, lines));
     this.places = [{ uri, languageId, lines, text }, ...rest].slice(0, MAX_PLACES);

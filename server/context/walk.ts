@@ -14,6 +14,7 @@ export class Walk {
   private waiting = new Map<number, string[]>(); // folders, by their distance
   private size = 0;
   private from = "";
+  private generation = 0; // a folder that is being read when all are given up adds none
 
   constructor(
     private readonly exclusion: Exclusion,
@@ -34,6 +35,7 @@ export class Walk {
   }
 
   clear(): void {
+    this.generation++;
     this.waiting.clear();
     this.size = 0;
   }
@@ -44,13 +46,14 @@ export class Walk {
     if (folder === this.from) return;
     this.from = folder;
     const all = [...this.waiting.values()].flat();
-    this.clear();
+    this.waiting.clear();
+    this.size = 0;
     for (const waiting of all) this.add(waiting);
   }
 
   /**
    * The source files of the nearest folder; those inside it wait from then on. None where it can't be
-   * read. Links are not followed: what they point to is reached by its own path, or is elsewhere.
+   * read, or all was given up meanwhile. Links are not followed: what they point to is reached by its own path, or is elsewhere.
    */
   async next(): Promise<string[]> {
     const nearest = Math.min(...this.waiting.keys());
@@ -59,12 +62,14 @@ export class Walk {
     if (there.length === 0) this.waiting.delete(nearest);
     if (folder === undefined) return [];
     this.size--;
+    const { generation } = this;
     const files: string[] = [];
     let entries = 0;
     try {
       for await (const entry of await opendir(folder)) {
         if (++entries > MAX_ENTRIES) break;
         if (this.background.due) await this.background.rest();
+        if (generation !== this.generation) return [];
         const path = join(folder, entry.name);
         const isFolder = entry.isDirectory() && !isSkippedFolder(entry.name);
         const isFile = entry.isFile() && isSourcePath(entry.name);

@@ -99,6 +99,21 @@ suite("completion", () => {
     const longest = Math.max(...prompts);
     assert.ok(longest > 400 && longest + defaultSettings.maxTokens <= 500, `${longest} tokens`);
   });
+  test("parses no very large file, which takes longer with each key than the model", async () => {
+    const { services } = servicesThatWrite("value + 1;");
+    const parsed: number[] = [];
+    const of = (_: string, __: string, text: string) => {
+      parsed.push(text.length);
+      return null;
+    };
+    const trees = { of } as unknown as SyntaxTrees;
+    for (const lines of [1000, 50_000]) {
+      const request = requestAt(`${"let line = 0;\n".repeat(lines)}const a = |\n`);
+      const { proposals } = await complete({ ...services, trees }, request, never);
+      assert.equal(proposals[0]?.text, "value + 1;");
+    }
+    assert.deepEqual(parsed, [14_011]);
+  });
   test("reads line breaks as \\n", () => {
     const cursor = cursorAt({ text: "a\r\nb\rc", uri: "a", languageId: "c" }, 3);
     assert.deepEqual([cursor.prefix, cursor.suffix], ["a\n", "b\nc"]);
@@ -283,6 +298,30 @@ suite("writing ahead of what is accepted", () => {
     const next = await complete(services, requestAt("a = b;|\n"), never);
     assert.deepEqual([next.source, next.proposals[0]?.text], ["cache", "c;"]);
     assert.equal(prompts.length, 2);
+  });
+  test("takes what was only proposed for no place that the user has seen or asks about", async () => {
+    const { services } = writing(["rejectedProposal();", 0.9], ["c;", 0.9], ["d;", 0.9]);
+    const asked: string[] = [];
+    services.context.useDefinitions({
+      definitionsNear: async ({ text }) => {
+        asked.push(text);
+        return [];
+      },
+    });
+    const lines = "let line = 0;\n".repeat(9);
+    const request = requestAt(`${lines}|\n`);
+    const { proposals } = await complete(services, request, never);
+    startAhead(services, request, { ...proposals[0]!, text: `${lines}rejectedProposal();` });
+    await new Promise((resolve) => setTimeout(resolve, 400)); // beyond the pause
+    const seen: string[] = [];
+    const gathered = services.context.gather({
+      ...{ document: { ...requestAt("|").document, uri: "file:///b.ts" }, offset: 0, others: [] },
+      ...{ promptTokens: 100, budgetTokens: 2000, count: () => 1 },
+    });
+    for (const { text } of gathered) seen.push(text);
+    assert.doesNotMatch(seen.join(""), /rejectedProposal/);
+    assert.match(seen.join(""), /let line/);
+    assert.doesNotMatch(asked.join(""), /rejectedProposal/);
   });
   test("is given up for anything else", async () => {
     const { services, prompts } = writing(["b;", 0.9], ["c;", 0.9]);

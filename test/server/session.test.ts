@@ -27,7 +27,7 @@ const lost = () => failure("DEVICE_LOST", "CUDA error 719.");
 interface Behaviour {
   readonly probe?: Probe;
   readonly load?: (options: LoadOptions) => void;
-  readonly generate?: (options: LoadOptions) => void;
+  readonly generate?: (options: LoadOptions) => void | Promise<void>;
   /** What the model takes of the GPU. */
   readonly layers?: number;
 }
@@ -56,8 +56,9 @@ function start({ probe = usable, load, generate, layers = 6 }: Behaviour) {
       contextTokens: 4096,
       vocabulary,
       encode: vocabulary.encode,
-      generate: async () => {
-        generate?.(options);
+      generate: async (_: unknown, __: unknown, signal: AbortSignal) => {
+        await generate?.(options);
+        signal.throwIfAborted();
         const times = { truncateMs: 0, readMs: 1, decodeMs: 1 };
         const counts = { promptTokens: 1, reusedTokens: 0, readTokens: 1, generatedTokens: 1 };
         return { text: "value;", tokens: [], ...counts, ...times };
@@ -277,5 +278,53 @@ suite("a GPU that is lost", () => {
     await started.session.load({ ...defaultSettings, threads: 2 });
     ready(started, onGpu);
     assert.equal(started.loads.length, 2);
+  });
+});
+
+suite("a completion under way", () => {
+  const text = "a = ";
+
+  /** Does `change` while the model writes: nothing is proposed, and the model is asked again after it. */
+  async function checkChange(change: (session: Session) => unknown): Promise<void> {
+    let calls = 0;
+    const generate = async () => {
+      if (calls++ === 0) await change(started.session);
+    };
+    const started = await check({ generate }, {});
+    assert.equal(await ask(started, text), "");
+    assert.match(started.session.why("file:///a.ts"), /Nothing has been asked for/);
+    assert.ok(started.statuses.every(({ kind }) => kind !== "failed"));
+    assert.equal(await ask(started, text), "value;");
+    assert.ok(calls > 1, "it was kept");
+  }
+
+  test("is given up when its document is closed", () =>
+    checkChange((session) => session.forget("file:///a.ts")));
+  test("is given up when the settings change", () =>
+    checkChange((session) => session.forgetProposals()));
+  test("is given up when another model is loaded", () =>
+    checkChange((session) => session.load({ ...defaultSettings, threads: 2 })));
+  test("goes on when another document is closed", async () => {
+    const generate = () => started.session.forget("file:///b.ts");
+    const started = await check({ generate }, {});
+    assert.equal(await ask(started, text), "value;");
+  });
+});
+
+suite("statistics of a session", () => {
+  test("count what is accepted together with a selected suggestion", async () => {
+    const { session } = await check({}, {});
+    const uri = "file:///a.ts";
+    const document = { uri, languageId: "typescript", version: 1, text: "a.fo" };
+    const selected = { start: 2, text: "forEach" };
+    const request = { document, offset: 4, others: [], invoked: true, selected };
+    const { signal } = new AbortController();
+    const settings = { ...defaultSettings, debounceMs: 0 };
+    const [first] = await session.complete(request, { uri, offset: 2 }, settings, signal);
+    assert.equal(first?.text, "value;");
+    session.usage.edited(uri, "a.forEachvalue;");
+    const { accepted, acceptedCharacters } = session.statistics.report().total;
+    assert.deepEqual([accepted, acceptedCharacters], [1, 6]);
+    session.usage.close();
   });
 });

@@ -42,6 +42,18 @@ suite("what becomes of a proposal", () => {
   test("has no part in edits elsewhere", () => check("b", ["x = \ny"], [null]));
   test("is taken back and accepted again", () =>
     check("bcd", ["x = bcd", "x = ", "x = bcd"], [accepted("bcd", 3, true), null, null]));
+  test("is accepted in a file whose lines end with \\r\\n", () =>
+    check(
+      "b +\nc +\nd;",
+      ["x = b", "x = b +\r\nc +", "x = b +\r\nc +\r\nd;"],
+      [typed, accepted("b +\nc +\nd;", 6, false), accepted("b +\nc +\nd;", 3, true)],
+    ));
+  test("is one while its rest is shown behind \\r\\n", () => {
+    const shown = new ShownProposal();
+    shown.show({ uri, offset: 4, text: "b +\nc;" });
+    shown.edited(uri, "x = b +\r\nc");
+    assert.equal(shown.show({ uri, offset: 10, text: ";" }), false);
+  });
   test("has no part in edits of another file", () => {
     const shown = new ShownProposal();
     shown.show({ uri, offset: 0, text: "bc" });

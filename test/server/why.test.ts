@@ -74,12 +74,17 @@ suite("why this suggestion", () => {
   test("tells of alternatives", () =>
     check(
       { proposals: [...completion.proposals, ...completion.proposals] },
-      /There are 1 alternat/,
+      /There is 1 alternative\./,
     ));
   test("tells of the list of suggestions", () => {
     const request = { invoked: false, selected: { start: 2, text: "forEach" } };
     const settings = { eagerness: "medium" as const };
     assert.match(explanation("Tiny", { completion, request, settings }), /has `forEach` selected/);
+  });
+  test("shows code with a bar as it is, where no table holds it", () => {
+    const request = { invoked: false, selected: { start: 2, text: "a|b" } };
+    const settings = { eagerness: "medium" as const };
+    assert.match(explanation("Tiny", { completion, request, settings }), /has `a\|b` selected/);
   });
   test("fences whatever the model wrote", () =>
     check({ written: "```js\na\n```" }, /^````\n```js\na\n```\n````$/m));

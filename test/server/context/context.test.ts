@@ -6,6 +6,7 @@ import { after, suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { Context } from "../../../server/context/context";
+import type { ImportedFiles } from "../../../server/context/imported";
 import { type OpenDocument, shortPath } from "../../../server/document";
 import type { Snippet } from "../../../server/prompt";
 
@@ -127,6 +128,15 @@ suite("context", () => {
     context.useRules(["later.ts"]);
     assert.deepEqual(gather(context, here, [tab]), []);
   });
+  test("drops what a folder of the workspace excludes, once it is one", () => {
+    const context = new Context();
+    context.useRules(["/own/"]);
+    const tab = document("file:///p/own/later.ts", similar);
+    assert.equal(gather(context, here, [tab]).length, 1);
+    context.useFolders(["/p"]);
+    assert.deepEqual(gather(context, here, [tab]), []);
+    context.close();
+  });
 
   test("shows the declarations of what is imported", async () => {
     const { context, open, settle } = await workspaceOf({
@@ -139,6 +149,21 @@ suite("context", () => {
     const [snippet] = gather(context, open("src/a.ts"), [], { offset: 42 });
     assert.equal(snippet!.source, "import");
     assert.equal(snippet!.text, "// Reads one.\nexport function readDigit(text: string): number\n");
+    context.close();
+  });
+  test("keeps nothing of a document that is closed while its imports are found", async () => {
+    const { context, open, settle } = await workspaceOf({ "a.ts": 'import { b } from "./b";\n' });
+    const { imports } = context as unknown as { imports: ImportedFiles };
+    const { uri } = open("a.ts");
+    const finding = imports.find(open("a.ts"));
+    context.closed(uri);
+    await finding;
+    assert.equal(imports.of(uri), null);
+    context.changed(open("a.ts"));
+    await settle();
+    assert.deepEqual(imports.of(uri), []);
+    const over = await (context as unknown as { finding: Promise<unknown> }).finding;
+    assert.equal(over, undefined); // no chain of all that was found
     context.close();
   });
   test("shows the declarations of what is named, without an import", async () => {

@@ -101,6 +101,16 @@ suite("exclusion", () => {
     assert.match(String(because("packages/a/gen/x.ts")), /ignored by git/);
     assert.equal(because("packages/a/src/x.ts"), null);
   });
+  test("reads the .gitignore of a file that is in no workspace folder", () => {
+    const files = { ".git/HEAD": "", ".gitignore": "/out/\n*.log.ts\n" };
+    const folder = folderWith({ ...files, "src/a.ts": "", "out/deep/b.ts": "" });
+    for (const exclusion of [new Exclusion(), exclusionOf(folderWith({}))]) {
+      const because = (path: string) => exclusion.because(pathToFileURL(join(folder, path)).href);
+      assert.match(String(because("out/deep/b.ts")), /ignored by git/);
+      assert.match(String(because("src/a.log.ts")), /ignored by git/);
+      assert.equal(because("src/a.ts"), null);
+    }
+  });
   test("reads .gitignore again once it is told to", () => {
     const folder = folderWith({ ".gitignore": "" });
     const exclusion = exclusionOf(folder);
@@ -124,6 +134,28 @@ suite("exclusion", () => {
       checkUri(uri, [], /secrets/);
     }
     checkUri("untitled:Untitled-1", [], null);
+  });
+  test("takes a notebook's cells and unsaved files for the files that they are", () => {
+    const folder = folderWith({ ".git/HEAD": "", ".gitignore": "/out/\n" });
+    const exclusion = exclusionOf(folder, ["/own/*.ipynb"]);
+    const path = (name: string) => new URL(`${pathToFileURL(folder).href}/${name}`).pathname;
+    for (const scheme of [
+      "vscode-notebook-cell:",
+      "vscode-notebook-cell://ssh%2Bhost",
+      "untitled:",
+    ]) {
+      const because = (name: string) => exclusion.because(`${scheme}${path(name)}#W0sZmlsZQ%3D%3D`);
+      assert.match(String(because("own/a.ipynb")), /excludedFiles/);
+      assert.match(String(because("out/a.ipynb")), /ignored by git/);
+      assert.equal(because("src/a.ipynb"), null);
+    }
+  });
+  test("takes the user's patterns from a folder whose URI ends with a /", () => {
+    const folder = folderWith({});
+    const uri = pathToFileURL(folder).href;
+    const exclusion = exclusionOf(fileOf(`${uri}/`)!, ["/own/"]);
+    assert.match(String(exclusion.because(`${uri}/own/a.ts`)), /excludedFiles/);
+    assert.equal(exclusion.because(`${uri}/a.ts`), null);
   });
   test("takes the user's patterns outside of any folder", () => {
     checkUri("vscode-remote://wsl%2Bubuntu/p/a.sql", ["*.SQL"], /excludedFiles/);

@@ -16,6 +16,7 @@ import { pathToFileURL } from "node:url";
 import { Background } from "../../../server/context/background";
 import { Exclusion } from "../../../server/context/exclusion";
 import { SymbolIndex } from "../../../server/context/symbolindex";
+import { Walk } from "../../../server/context/walk";
 
 const made: string[] = [];
 after(() => {
@@ -159,6 +160,16 @@ suite("workspace index", () => {
     await index.idle();
     assert.equal(names(), "a");
   });
+  test("takes no open document that is too large for a file", async () => {
+    const { index, names } = await indexOf({});
+    const open = { uri: "untitled:Untitled-1", languageId: "typescript", version: 1 };
+    index.changed({ ...open, text: define("a") });
+    await index.idle();
+    assert.equal(names(), "a");
+    index.changed({ ...open, text: define("a") + "// a line\n".repeat(60_000) });
+    await index.idle();
+    assert.equal(names(), "");
+  });
   test("counts what it keeps, back to nothing", async () => {
     const { index, root } = await indexOf({
       "1.ts": define("a") + define("b"),
@@ -180,6 +191,14 @@ suite("workspace index", () => {
     index.useFolders([other]);
     await index.idle();
     assert.equal(names(), "b");
+  });
+  test("walks no folder that was found before the folders changed", async () => {
+    const { root } = await indexOf({ "inside/1.ts": define("a") });
+    const background = { due: true, rest: async () => walk.clear() } as unknown as Background;
+    const walk = new Walk(new Exclusion(), background);
+    walk.add(root);
+    assert.deepEqual(await walk.next(), []);
+    assert.ok(walk.done);
   });
   test("reads C++ in a .h as C++", () => check({ "1.h": "namespace n {\nvoid a();\n}\n" }, "a"));
   test("ends at once when it is closed", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { linesOf } from "../../../server/context/candidate";
 import type { OpenDocument } from "../../../server/document";
 import { VisitedPlaces } from "../../../server/context/visited";
 
@@ -27,6 +28,11 @@ function check(visits: readonly string[], expected: readonly string[]) {
     expected,
   );
 }
+
+suite("lines of a document", () => {
+  test("are read as far as they are wanted", () =>
+    assert.deepEqual(linesOf({ ...open("a.ts"), text: "a\r\nb\nc\nd" }, 3), ["a", "b", "c"]));
+});
 
 suite("visited places", () => {
   test("are shown last first", () => check(["a.ts:20", "b.ts:50"], ["b.ts 40-61", "a.ts 10-31"]));
