@@ -38,10 +38,18 @@ async function definitionsNear(
   if (document === undefined) return [];
   const found: DefinitionNear[][] = []; // by the name's index, since answers come in any order
   const end = Date.now() + LIMIT_MS;
+  const files = new Map<string, Promise<string[]>>(); // several names may be of one file
+  const linesIn = (file: Uri) => {
+    const key = file.toString();
+    const lines = files.get(key) ?? linesOf(file);
+    files.set(key, lines);
+    return lines;
+  };
   const asked = placesOfNames(document, line, character).map(async (place, index) => {
     const definition = await definitionAt(
       document,
       place,
+      linesIn,
       () => token.isCancellationRequested || Date.now() > end,
     );
     found[index] = definition;
@@ -89,6 +97,7 @@ function enclosingLines(document: TextDocument, line: number): number[] {
 async function definitionAt(
   document: TextDocument,
   { line, character }: Place,
+  linesIn: (file: Uri) => Promise<string[]>,
   isOver: () => boolean,
 ): Promise<DefinitionNear[]> {
   try {
@@ -104,7 +113,7 @@ async function definitionAt(
         ? [location.targetUri, location.targetRange]
         : [location.uri, location.range];
     if (!SCHEMES.has(uri.scheme) || uri.toString() === document.uri.toString()) return [];
-    const lines = await linesOf(uri);
+    const lines = await linesIn(uri);
     return [
       {
         uri: uri.toString(),

@@ -8,7 +8,7 @@ const MAX_TYPED = 96; // characters; beyond them, asking the model again is the 
 const PREFIX_KEY = 2048; // characters that tell one place from another
 const SUFFIX_KEY = 512;
 
-type Place = Pick<Cursor, "prefix" | "suffix" | "path">;
+type Place = Pick<Cursor, "prefix" | "suffix" | "path" | "languageId">;
 
 /** What the model wrote at a place, and how sure it was. */
 export interface Written {
@@ -32,8 +32,8 @@ export interface Found extends Entry {
   readonly typed: number;
 }
 
-function keyOf({ prefix, suffix, path }: Place): string {
-  return `${path}\0${prefix.slice(-PREFIX_KEY)}\0${suffix.slice(0, SUFFIX_KEY)}`;
+function keyOf({ prefix, suffix, path, languageId }: Place): string {
+  return `${path}\0${languageId}\0${prefix.slice(-PREFIX_KEY)}\0${suffix.slice(0, SUFFIX_KEY)}`;
 }
 
 export class CompletionCache {
@@ -54,10 +54,10 @@ export class CompletionCache {
   find(place: Place): Found | undefined {
     const exact = this.entries.get(keyOf(place));
     if (exact !== undefined) return { ...exact, typed: 0 };
-    const { prefix, suffix, path } = place;
+    const { prefix } = place;
     for (let typed = 1; typed <= Math.min(MAX_TYPED, prefix.length); typed++) {
       const start = prefix.length - typed;
-      const entry = this.entries.get(keyOf({ prefix: prefix.slice(0, start), suffix, path }));
+      const entry = this.entries.get(keyOf({ ...place, prefix: prefix.slice(0, start) }));
       if (entry === undefined) continue;
       const along = prefix.slice(start);
       const written = entry.written.filter(

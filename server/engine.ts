@@ -37,6 +37,7 @@ class Kept<Value> {
 
 export class ModelEngine implements Generator {
   private readonly counts = new Kept<number>(CACHED_LINES);
+  private closed = false;
   private readonly texts = new Kept<Uint32Array>(CACHED_TEXTS);
   readonly vocabulary: Vocabulary;
   /** Whether the model's syntax gate knows the server's features; if not, it goes without them. */
@@ -93,7 +94,7 @@ export class ModelEngine implements Generator {
     );
   }
 
-  /** Rejects with AbortError once `signal` fires; the engine hears of it within a token. */
+  /** Rejects with AbortError once `signal` fires, within a token, or once the engine is closed. */
   async generate(
     { tokens, featuresFrom }: PromptTokens,
     { until, features, ...options }: GenerateOptions,
@@ -146,6 +147,7 @@ export class ModelEngine implements Generator {
     try {
       const { tokens, logProbabilities, ...generated } = await generation.done;
       signal.throwIfAborted();
+      if (this.closed) throw new DOMException("Another model is loaded.", "AbortError");
       return {
         ...generated,
         text: kept ?? generated.text,
@@ -175,6 +177,7 @@ export class ModelEngine implements Generator {
   }
 
   close(): void {
+    this.closed = true;
     this.engine.close();
   }
 }

@@ -274,7 +274,7 @@ connection.onRequest(refactorMethod, async (params: RefactorParams, token) => {
   const listener = token.onCancellationRequested(() => controller.abort());
   const document = documents.get(params.textDocument.uri);
   const { engine } = session;
-  const result = await refactors.run(
+  const running = refactors.run(
     params,
     document === undefined ? null : asOpen(document),
     {
@@ -286,7 +286,7 @@ connection.onRequest(refactorMethod, async (params: RefactorParams, token) => {
     (progress) => void connection.sendNotification(refactorProgressMethod, progress),
     controller.signal,
   );
-  listener.dispose();
+  const result = await running.finally(() => listener.dispose());
   if (result.kind === "failed") {
     const { code, message } = result;
     connection.console.info(`Refactoring: ${code}: ${message}`);

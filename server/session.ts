@@ -257,8 +257,11 @@ export class Session {
       const wishes = { endpoint, model, key, contextTokens, contextLimit, maxTokens };
       const listener = {
         log: (message: string) => this.listener.log(message),
-        failed: (error: unknown) => this.failed(error),
+        failed: (error: unknown) => {
+          if (!signal.aborted) this.failed(error);
+        },
         changed: (says: readonly string[]) => {
+          if (signal.aborted) return; // another model is in its place by now
           this.says = says;
           this.ready();
         },

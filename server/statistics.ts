@@ -48,7 +48,7 @@ export class Statistics {
     private readonly onProblem: (message: string) => void = () => {},
     private readonly now: () => Date = () => new Date(),
   ) {
-    this.rows = this.load();
+    this.rows = this.load() ?? new Map();
   }
 
   add(amounts: Partial<Counts>): void {
@@ -81,6 +81,7 @@ export class Statistics {
     this.timer = null;
     if (this.file === null || this.unsaved.size === 0) return;
     const rows = this.load();
+    if (rows === null) return; // what is unsaved stays, for the next time
     for (const [day, row] of this.unsaved) addTo(rowOf(rows, day), row);
     if (!this.write(this.file, rows)) return;
     this.rows = rows;
@@ -110,11 +111,19 @@ export class Statistics {
     }
   }
 
-  private load(): Rows {
+  /** null: there is a file that can't be read now, as when another program holds it. */
+  private load(): Rows | null {
     const { file } = this;
     if (file === null || !existsSync(file)) return new Map();
+    let text: string;
     try {
-      return rowsIn(JSON.parse(readFileSync(file, "utf8")));
+      text = readFileSync(file, "utf8");
+    } catch (error) {
+      this.onProblem(`The statistics in ${file} can't be read: ${(error as Error).message}.`);
+      return null;
+    }
+    try {
+      return rowsIn(JSON.parse(text));
     } catch (error) {
       const aside = `${file}.damaged`;
       try {

@@ -37,6 +37,11 @@ suite("completion cache", () => {
     cache.store(at("a|", "x.ts"), entry("b"));
     assert.equal(cache.find(at("a|", "y.ts")), undefined);
   });
+  test("tells languages apart", () => {
+    const cache = new CompletionCache();
+    cache.store(at("a|", "untitled", "python"), entry("b"));
+    assert.equal(cache.find(at("a|", "untitled", "ruby")), undefined);
+  });
   test("keeps of several what the user types along", () => {
     const cache = new CompletionCache();
     cache.store(at("a = |"), entry("bc", "bd", "x"));

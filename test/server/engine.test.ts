@@ -50,4 +50,21 @@ suite("engine", () => {
     assert.equal(generatedTokens, 40);
     engine.close();
   });
+  test("is aborted by who closes it", async () => {
+    const engine = await ModelEngine.load(bundled, { contextTokens: 512 });
+    const tokens = engine.encode("a = b\n", true);
+    const options = { maxTokens: 400, features: [], singleLine: false };
+    const waits = engine.generate(
+      { tokens, featuresFrom: tokens.length },
+      {
+        ...options,
+        until: () => {
+          engine.close(); // while it writes
+          return null;
+        },
+      },
+      never,
+    );
+    await assert.rejects(waits, { name: "AbortError" });
+  });
 });

@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
@@ -65,6 +72,19 @@ suite("statistics", () => {
       assert.match(problems.join(), /can't be read .*\.damaged now/);
       assert.equal(readFileSync(`${path}.damaged`, "utf8"), damaged);
     }
+  });
+  test("leaves alone a file that can't be read now, and saves later", () => {
+    const path = file();
+    mkdirSync(path, { recursive: true }); // reading a folder fails as reading a held file does
+    const problems: string[] = [];
+    const statistics = new Statistics(path, (problem) => problems.push(problem));
+    statistics.add({ shown: 1 });
+    statistics.save();
+    assert.ok(problems.length >= 2 && problems.every((each) => /can't be read: /.test(each)));
+    assert.ok(!existsSync(`${path}.damaged`));
+    rmdirSync(path);
+    statistics.save();
+    assert.equal(new Statistics(path, quiet).report().total.shown, 1);
   });
   test("takes of a file what makes sense", () => {
     const path = file();
