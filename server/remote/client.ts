@@ -197,10 +197,10 @@ export class EndpointClient {
   private async refused(reply: Reply, status: number): Promise<EndpointError> {
     const words = await textOf(reply, REFUSAL_BYTES, "cut").catch(() => "");
     const [location, retryAfter] = [reply.headers.location, reply.headers["retry-after"]].map(
-      (value) => this.withoutKey(String(value ?? "")),
+      (value) => String(value ?? ""),
     );
     const given = { location: location!, retryAfter: retryAfter! };
-    return refusal(reply.url, status, this.withoutKey(words), given);
+    return refusal(reply.url, status, words, given, (said) => this.withoutKey(said));
   }
 
   /** `text`, a server's words: some repeat the key in what they say of it. */
