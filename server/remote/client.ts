@@ -181,14 +181,16 @@ export class EndpointClient {
       if (statusCode !== 200) throw await this.refused(reply, statusCode);
       return await use(reply);
     } catch (error) {
-      throw this.explained(url, error, signal, watch);
+      const explained = this.explained(url, error, signal, watch);
+      watch.abort(explained); // an answer that is not read to its end would hold the connection
+      throw explained;
     } finally {
       watch.end();
     }
   }
 
   /** `error` as the caller is to see it: what aborted the request, if something did. */
-  private explained(url: URL, error: unknown, signal: AbortSignal, watch: Watch): unknown {
+  private explained(url: URL, error: unknown, signal: AbortSignal, watch: Watch): Error {
     if (signal.aborted) return signal.reason;
     if (error instanceof RingsideError) return error;
     return watch.signal.aborted ? watch.signal.reason : brokenConnection(url, error);

@@ -115,6 +115,18 @@ suite("an endpoint that fails", () => {
       /no content type where a stream/,
     );
   });
+  test("by an answer that is no stream and never ends: the connection is closed", async () => {
+    const pages: Behaviour = (response) => {
+      response.writeHead(200, { "content-type": "text/html" });
+      const timer = setInterval(() => response.write("x".repeat(10_000)), 1);
+      response.on("close", () => clearInterval(timer));
+    };
+    endpoint.always = pages;
+    const engine = engineOf();
+    await assert.rejects(ask(engine), { message: /text\/html where a stream is wanted/ });
+    await endpoint.sawClosed();
+    engine.close();
+  });
   test("by an error in the middle, in either form", async () => {
     const says = /It says: out of memory/;
     await fails(sends('data: {"error":"out of memory"}\n\n'), "ENDPOINT_FAILED", says);
