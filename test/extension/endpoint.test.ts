@@ -90,7 +90,7 @@ suite("the endpoint's key", () => {
   });
   test("is asked for only where there is an endpoint", async () => {
     const { set, stored } = start();
-    for (const none of [null, "gpu-box"]) {
+    for (const none of [null, "gpu-box", "gpu-box:8000/v1", "file:///v1"]) {
       endpoint = none;
       await set("sk-1");
       assert.match(errors.at(-1)!, /"ringside.endpoint".*first/);
