@@ -1,9 +1,12 @@
 // Commands and the status item, with an editor and a client that this file plays.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import type { LanguageClient } from "vscode-languageclient/node";
 import type * as Commands from "../../extension/commands";
+import type * as Models from "../../extension/models";
 import type * as StatusModule from "../../extension/status";
-import type { PullProgress } from "../../server/protocol";
+import type { PullParams, PullProgress, PullResult } from "../../server/protocol";
 import { provideVscode } from "./vscode";
 
 const item: { text?: string; tooltip?: unknown } = {};
@@ -82,5 +85,52 @@ suite("the status item", () => {
     languageId = "python";
     opened();
     assert.equal(item.text, "$(sparkle) Ringside");
+  });
+});
+
+suite("downloads", () => {
+  /** A client as the library has it: one listener for each method. */
+  function start() {
+    const listeners = new Map<string, (news: PullProgress) => void>();
+    const ends = new Map<string, (result: PullResult) => void>();
+    const client = {
+      onNotification: (method: string, listener: (news: PullProgress) => void) => {
+        listeners.set(method, listener);
+        return { dispose: () => listeners.delete(method) };
+      },
+      sendRequest: async (method: string, params: PullParams) =>
+        method === "ringside/models"
+          ? ["a", "b"].map((id) => ({ id, title: id }))
+          : new Promise<PullResult>((end) => ends.set(params.id, end)),
+    } as unknown as LanguageClient;
+    const tell = (id: string) => {
+      listeners.get("ringside/pullProgress")?.({ id, share: null, message: "more" });
+      return reported.splice(0);
+    };
+    return { client, ends, tell };
+  }
+
+  test("of two models each show how far they are", async () => {
+    const { downloadModel }: typeof Models = require("../../extension/models");
+    const { client, ends, tell } = start();
+    const downloads = ["a", "b"].map((id) => downloadModel(client, id));
+    while (ends.size < 2) await delay(1);
+    assert.deepEqual(tell("a"), ["Downloading a: more"]);
+    ends.get("a")!({ kind: "cancelled" });
+    await downloads[0];
+    assert.deepEqual(tell("b"), ["Downloading b: more"]);
+    ends.get("b")!({ kind: "cancelled" });
+    await downloads[1];
+    assert.deepEqual(tell("b"), []);
+  });
+  test("in place of an endpoint load no model but their own", async () => {
+    const { downloadModel }: typeof Models = require("../../extension/models");
+    const { client, ends } = start();
+    values.set("endpoint", "http://gpu-box:8000/v1");
+    const download = downloadModel(client, "a");
+    while (ends.size < 1) await delay(1);
+    ends.get("a")!({ kind: "here" });
+    await download;
+    assert.deepEqual(updated, ["model", "endpoint"]);
   });
 });
