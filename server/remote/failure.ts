@@ -48,10 +48,15 @@ export function wordsOf(body: string, clean = asTheyAre): string {
       said = (said as Record<string, unknown>)[key];
     }
   }
-  const text = typeof said === "string" ? said : JSON.stringify(said);
+  const text = typeof said === "string" ? said : JSON.stringify(said, withoutInput);
   // Of the whole: JSON may have written a key's signs in another way, and the cut may go through one.
   const line = clean(printable(text).replace(/\s+/g, " ").trim());
   return line.length > MAX_SAID ? `${line.slice(0, MAX_SAID)}…` : line;
+}
+
+/** Some repeat what they were sent as the "input" that they refuse: that is the user's code. */
+function withoutInput(field: string, value: unknown): unknown {
+  return field === "input" ? undefined : value;
 }
 
 /** `text` without control characters, which could confuse who reads a log. */
