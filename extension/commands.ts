@@ -33,8 +33,10 @@ export const commands: Readonly<
     return set("disabledLanguages", rest.length < disabled.length ? rest : [...rest, languageId]);
   },
 
-  "ringside.restart": async ({ client }) => {
-    if (client.needsStop()) await client.stop();
+  "ringside.restart": async ({ client, log }) => {
+    // A server that does not answer is killed: that is when it is restarted most.
+    const failed = (error: unknown) => log.info(`The server did not stop by itself: ${error}`);
+    if (client.needsStop()) await client.stop().catch(failed);
     await client.start();
   },
 

@@ -29,7 +29,8 @@ export function offerKeys(client: LanguageClient, secrets: SecretStorage): Dispo
 /** Asks for the key of the endpoint that is set, and stores it; an empty one is removed. */
 export async function setEndpointKey(secrets: SecretStorage): Promise<void> {
   const endpoint = get("endpoint");
-  if (endpoint === null || !URL.canParse(endpoint)) {
+  // Without http:// in front, "gpu-box:8000/v1" is an address too: of the scheme "gpu-box:".
+  if (endpoint === null || !/^https?:/i.test(endpoint) || !URL.canParse(endpoint)) {
     // Asked for by the user, so answered where the user is.
     void window.showErrorMessage(
       'Set "ringside.endpoint" to the endpoint\'s address first, such as http://gpu-box:8000/v1.',

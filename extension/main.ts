@@ -14,9 +14,8 @@ import { registerActions } from "./refactor/actions";
 import { RefactorController } from "./refactor/controller";
 import { Instructions } from "./refactor/instruction";
 import { offerKeys } from "./endpoint";
-import { offBecause } from "./settings";
 import { StatisticsPanel } from "./statistics/panel";
-import { StatusItem } from "./status";
+import { followEditor, StatusItem } from "./status";
 import { WhyPage, whyScheme } from "./why";
 
 /** What the extension tells of itself: for its own tests, and for other extensions. */
@@ -45,9 +44,6 @@ export async function activate(context: ExtensionContext): Promise<Api> {
   const services = { client, log, secrets, status, whyPage, statistics, refactor };
   stop = () => (client.needsStop() ? client.stop() : Promise.resolve());
 
-  const showWhetherOff = () =>
-    status.showOff(offBecause(window.activeTextEditor?.document.languageId));
-  showWhetherOff();
   context.subscriptions.push(
     log,
     status.item,
@@ -55,8 +51,7 @@ export async function activate(context: ExtensionContext): Promise<Api> {
     registerActions(),
     ...offerKeys(client, secrets),
     workspace.registerTextDocumentContentProvider(whyScheme, whyPage),
-    window.onDidChangeActiveTextEditor(showWhetherOff),
-    workspace.onDidChangeConfiguration(showWhetherOff),
+    ...followEditor(status),
     ...Object.entries(commands).map(([name, run]) =>
       vscodeCommands.registerCommand(name, (argument?: unknown) => run(services, argument)),
     ),

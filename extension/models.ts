@@ -98,8 +98,8 @@ function itemsOf(
 }
 
 async function use(model: string | null): Promise<boolean> {
+  await set("model", model); // first: without the endpoint, the model of before would be loaded
   if (get("endpoint") !== null) await set("endpoint", null);
-  await set("model", model);
   return true;
 }
 
@@ -169,6 +169,9 @@ async function pick(models: readonly DownloadableModel[]): Promise<DownloadableM
   return chosen?.model;
 }
 
+/** What hears of the downloads under way, by the model's id. */
+const pulls = new Map<string, (news: PullProgress) => void>();
+
 async function pull(
   client: LanguageClient,
   id: string,
@@ -176,12 +179,14 @@ async function pull(
   token: CancellationToken,
 ): Promise<PullResult> {
   let shown = 0; // percent
-  const listener = client.onNotification(pullProgressMethod, (news: PullProgress) => {
-    if (news.id !== id) return;
+  const hear = (news: PullProgress) => {
     const percent = (news.share ?? 0) * 100;
     progress.report({ message: news.message, increment: Math.max(0, percent - shown) });
     shown = Math.max(shown, percent);
-  });
+  };
+  pulls.set(id, hear);
+  // One for all of them: a client keeps one listener for each method.
+  client.onNotification(pullProgressMethod, (news: PullProgress) => pulls.get(news.id)?.(news));
   const params: PullParams = { id, http: workspace.getConfiguration().get("http") };
   try {
     return await client.sendRequest<PullResult>(pullMethod, params, token);
@@ -189,6 +194,6 @@ async function pull(
     if (token.isCancellationRequested) return { kind: "cancelled" };
     return { kind: "failed", code: "SERVER_STOPPED", message: `The download ended: ${error}` };
   } finally {
-    listener.dispose();
+    if (pulls.get(id) === hear) pulls.delete(id);
   }
 }

@@ -1,7 +1,15 @@
 // The status item: what the model is doing, at a glance; a click opens the menu.
 
-import { MarkdownString, StatusBarAlignment, type StatusBarItem, ThemeColor, window } from "vscode";
+import {
+  type Disposable,
+  StatusBarAlignment,
+  type StatusBarItem,
+  ThemeColor,
+  window,
+  workspace,
+} from "vscode";
 import type { Activity, Status } from "../server/protocol";
+import { offBecause } from "./settings";
 
 const UNCHANGED_MS = 3000; // a server that has anything to load says so at once
 
@@ -66,11 +74,22 @@ export class StatusItem {
   private render(): void {
     const { text, tooltip, failed } = describe(this.status, this.off, this.activity);
     this.item.text = text;
-    this.item.tooltip = new MarkdownString(tooltip);
+    this.item.tooltip = tooltip; // no Markdown: paths and a server's words are in it
     this.item.accessibilityInformation = { label: tooltip };
     const color = failed ? new ThemeColor("statusBarItem.warningBackground") : undefined;
     this.item.backgroundColor = color;
   }
+}
+
+/** Has `status` say whether anything is proposed where the user is now, and from now on. */
+export function followEditor(status: StatusItem): Disposable[] {
+  const show = () => status.showOff(offBecause(window.activeTextEditor?.document.languageId));
+  show();
+  return [
+    window.onDidChangeActiveTextEditor(show),
+    workspace.onDidChangeConfiguration(show),
+    workspace.onDidOpenTextDocument(show), // again, when its language is changed
+  ];
 }
 
 /** What the item says of `status`. */

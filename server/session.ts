@@ -226,6 +226,7 @@ export class Session {
       const start = performance.now();
       const loading = { path: source.path, options, choice, gpuMemoryBytes, onProgress };
       const { engine, says, gpuFailed } = await loadPlaced(loading, this.machine.load);
+      if (signal.aborted) return engine.close(); // another one has been chosen
       this.says = says;
       if (gpuFailed) this.reportAgain(says);
       const ms = Math.round(performance.now() - start);
@@ -243,7 +244,7 @@ export class Session {
     } catch (error) {
       if (isAbort(error)) return;
       if (this.loses(error)) await this.reload(settings, signal);
-      else this.failed(error);
+      else if (!signal.aborted) this.failed(error);
     }
   }
 

@@ -65,7 +65,9 @@ async function acceptable(
   const message = `Refactoring: the proposal breaks the syntax of ${name}.`;
   const chosen = await window.showWarningMessage(message, "Accept Anyway", "Regenerate");
   if (chosen === "Regenerate") await controller.regenerate(refactoring);
-  if (chosen !== "Accept Anyway" || !proposal.fits(document.getText())) return null;
+  const { state: now, proposal: still } = refactoring;
+  const there = controller.find(uri) === refactoring && now === "done" && still === proposal;
+  if (chosen !== "Accept Anyway" || !there || !proposal.fits(document.getText())) return null;
   refactoring.warned = true;
   return document;
 }

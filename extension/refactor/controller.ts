@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import {
+  type CancellationToken,
   CancellationTokenSource,
   type Disposable,
   ProgressLocation,
@@ -35,6 +36,8 @@ interface Request {
   /** The text that was asked about. */
   readonly base: string;
   readonly report: (message: string) => void;
+  /** Cancelled: what the server still says of it comes too late. */
+  readonly token: CancellationToken;
 }
 
 export class RefactorController implements Disposable {
@@ -62,11 +65,11 @@ export class RefactorController implements Disposable {
    */
   async start(document: TextDocument, selected: Span, asked: Asked, attempt = 0): Promise<void> {
     const before = this.find(document.uri);
-    if (before !== undefined) await this.discard(before);
     const refactoring = new Refactoring(document.uri, document.languageId, selected, asked);
     refactoring.attempt = attempt;
     this.refactorings.set(document.uri.toString(), refactoring);
-    await this.run(refactoring);
+    if (before !== undefined) await this.discard(before);
+    if (this.find(document.uri) === refactoring) await this.run(refactoring); // else a later one has come
   }
 
   /** Asks for another answer, about what stands now where the target was. */
@@ -150,11 +153,12 @@ export class RefactorController implements Disposable {
       ...asked,
     };
     const base = document.getText();
-    this.requests.set(id, { id, refactoring, base, report: seldom(report) });
+    const { token } = cancellation;
+    this.requests.set(id, { id, refactoring, base, report: seldom(report), token });
     try {
-      return await this.client.sendRequest(refactorMethod, params, cancellation.token);
+      return await this.client.sendRequest(refactorMethod, params, token);
     } catch (error) {
-      if (cancellation.token.isCancellationRequested) return { kind: "cancelled" };
+      if (token.isCancellationRequested) return { kind: "cancelled" };
       return { kind: "failed", code: "SERVER_STOPPED", message: `The server ended: ${error}` };
     } finally {
       this.requests.delete(id);
@@ -163,7 +167,7 @@ export class RefactorController implements Disposable {
 
   private heard({ id, target, text }: RefactorProgress): void {
     const request = this.requests.get(id);
-    if (request === undefined) return;
+    if (request === undefined || request.token.isCancellationRequested) return;
     const { refactoring, base, report } = request;
     if (text === "" && refactoring.state === "asked") {
       const span = { start: offsetOf(base, target.start), end: offsetOf(base, target.end) };

@@ -6,7 +6,7 @@ import { shortPath } from "../document";
 import { RingsideError } from "../errors";
 import type { Sizes } from "../prompt";
 import type { RefactorPreset, RefactorProblem } from "../protocol";
-import { dedent, lineBreakOf, positionOf, type Span, unixBreaks } from "./text";
+import { dedent, lineStart, positionOf, type Span, unixBreaks } from "./text";
 
 export interface Instructed {
   readonly uri: string;
@@ -109,7 +109,7 @@ function instructionOf({ instruction, preset, problems, text, target }: Instruct
   if (preset !== "fix") return [presets[preset], own].join("\n").trim();
   const first = positionOf(text, target.start).line;
   const last = positionOf(text, target.end).line;
-  const lines = text.split(lineBreakOf(text));
+  const lines = text.split("\n");
   const rows = problems
     .filter(({ line }) => line >= first && line <= last)
     .map(({ line, message }) => `- in \`${lines[line]!.trim()}\`: ${message}`);
@@ -134,7 +134,7 @@ function linesBefore(text: string, budget: number, sizes: Sizes): Shown {
   let tokens = 0;
   let end = text.length;
   while (end > 0) {
-    const start = text.lastIndexOf("\n", end - 2) + 1;
+    const start = lineStart(text, end - 1);
     const line = text.slice(start, end);
     tokens += line.length > MAX_LINE ? Infinity : sizes.ofLine(line);
     if (tokens > budget) break;

@@ -11,6 +11,7 @@ import type {
   RefusalCode,
   Settings,
 } from "../protocol";
+import { parse } from "../syntax";
 import type { SyntaxTrees } from "../trees";
 import { type Answer, readAnswer } from "./answer";
 import { syntaxErrors } from "./check";
@@ -117,7 +118,7 @@ async function refactor(
   const tell = (code: string) =>
     onProgress({ id: params.id, target: range, text: inDocument(code) });
   tell("");
-  const asked = { params, document, target, engine, settings, trees };
+  const asked = { params, document, target, engine, settings };
   const answer = rewrites
     ? await rewritten(asked, tell, signal)
     : await instructed(asked, tell, signal);
@@ -127,11 +128,11 @@ async function refactor(
   }
   const result = inDocument(answer.text);
   const after = text.slice(0, target.start) + result + text.slice(target.end);
-  const breaksSyntax = syntaxErrors(trees.of(document.uri, languageId, after)) > errors;
+  const breaksSyntax = syntaxErrors(parse(languageId, after)) > errors;
   return { kind: "done", target: range, text: result, breaksSyntax };
 }
 
-interface AskedOf extends Pick<RefactorServices, "settings" | "trees"> {
+interface AskedOf extends Pick<RefactorServices, "settings"> {
   readonly params: RefactorParams;
   readonly document: OpenDocument;
   readonly target: Span;

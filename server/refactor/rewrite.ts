@@ -8,8 +8,7 @@ import { finish, indentOf, lastLine } from "../finish";
 import type { Generator } from "../generator";
 import { buildPrompt, type Cursor, sizesIn } from "../prompt";
 import type { Settings } from "../protocol";
-import { cursorSyntax } from "../syntax";
-import type { SyntaxTrees } from "../trees";
+import { cursorSyntax, parse } from "../syntax";
 import { ancestors, nodeAt, targetOf } from "./target";
 import { blank, type Span, unixBreaks } from "./text";
 
@@ -51,17 +50,16 @@ export interface Rewriting {
 interface Rewriters {
   readonly engine: Generator;
   readonly settings: Settings;
-  readonly trees: SyntaxTrees;
 }
 
 /** What stands in the target's place instead, its line breaks \n. Rejects as generate does. */
 export async function rewrite(
   { document, target, attempt }: Rewriting,
-  { engine, settings, trees }: Rewriters,
+  { engine, settings }: Rewriters,
   onText: (text: string) => void,
   signal: AbortSignal,
 ): Promise<string> {
-  const { text, uri, languageId } = document;
+  const { text, languageId } = document;
   const before = unixBreaks(text.slice(target.start, target.end));
   const around = text.slice(0, target.start) + text.slice(target.end);
   const cursor = cursorAt({ ...document, text: around }, target.start);
@@ -69,7 +67,7 @@ export async function rewrite(
   const wanted = sizesIn(vocabulary).ofText(before) * GROWTH + MORE_TOKENS;
   const maxTokens = Math.min(wanted, Math.floor(contextTokens / 2));
   const budget = limits({ ...settings, maxTokens }, null, contextTokens);
-  const tree = trees.of(uri, languageId, around);
+  const tree = parse(languageId, around);
   const { features } = cursorSyntax(languageId, tree, around, target.start);
   const generated = await engine.generate(
     buildPrompt(cursor, [], budget, vocabulary),

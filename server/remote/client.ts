@@ -181,14 +181,16 @@ export class EndpointClient {
       if (statusCode !== 200) throw await this.refused(reply, statusCode);
       return await use(reply);
     } catch (error) {
-      throw this.explained(url, error, signal, watch);
+      const explained = this.explained(url, error, signal, watch);
+      watch.abort(explained); // an answer that is not read to its end would hold the connection
+      throw explained;
     } finally {
       watch.end();
     }
   }
 
   /** `error` as the caller is to see it: what aborted the request, if something did. */
-  private explained(url: URL, error: unknown, signal: AbortSignal, watch: Watch): unknown {
+  private explained(url: URL, error: unknown, signal: AbortSignal, watch: Watch): Error {
     if (signal.aborted) return signal.reason;
     if (error instanceof RingsideError) return error;
     return watch.signal.aborted ? watch.signal.reason : brokenConnection(url, error);
@@ -197,10 +199,10 @@ export class EndpointClient {
   private async refused(reply: Reply, status: number): Promise<EndpointError> {
     const words = await textOf(reply, REFUSAL_BYTES, "cut").catch(() => "");
     const [location, retryAfter] = [reply.headers.location, reply.headers["retry-after"]].map(
-      (value) => this.withoutKey(String(value ?? "")),
+      (value) => String(value ?? ""),
     );
     const given = { location: location!, retryAfter: retryAfter! };
-    return refusal(reply.url, status, this.withoutKey(words), given);
+    return refusal(reply.url, status, words, given, (said) => this.withoutKey(said));
   }
 
   /** `text`, a server's words: some repeat the key in what they say of it. */

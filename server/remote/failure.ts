@@ -33,8 +33,12 @@ export class EndpointError extends RingsideError {
 
 const MAX_SAID = 300; // characters of a server's words that a message repeats
 
+/** Takes keys out of words. */
+export type Clean = (words: string) => string;
+const asTheyAre: Clean = (words) => words;
+
 /** What the body of a refusal says, on one line. */
-export function wordsOf(body: string): string {
+export function wordsOf(body: string, clean = asTheyAre): string {
   let said: unknown = body;
   try {
     said = JSON.parse(body);
@@ -44,9 +48,15 @@ export function wordsOf(body: string): string {
       said = (said as Record<string, unknown>)[key];
     }
   }
-  const text = typeof said === "string" ? said : JSON.stringify(said);
-  const line = printable(text).replace(/\s+/g, " ").trim();
+  const text = typeof said === "string" ? said : JSON.stringify(said, withoutInput);
+  // Of the whole: JSON may have written a key's signs in another way, and the cut may go through one.
+  const line = clean(printable(text).replace(/\s+/g, " ").trim());
   return line.length > MAX_SAID ? `${line.slice(0, MAX_SAID)}…` : line;
+}
+
+/** Some repeat what they were sent as the "input" that they refuse: that is the user's code. */
+function withoutInput(field: string, value: unknown): unknown {
+  return field === "input" ? undefined : value;
 }
 
 /** `text` without control characters, which could confuse who reads a log. */
@@ -60,12 +70,13 @@ export function refusal(
   status: number,
   body: string,
   { location = "", retryAfter = "" }: { location?: string; retryAfter?: string } = {},
+  clean = asTheyAre,
 ): EndpointError {
-  const says = wordsOf(body);
+  const says = wordsOf(body, clean);
   const said = says === "" ? "" : ` It says: ${says}`;
   const at = `The endpoint ${url.origin}${url.pathname}`;
   if (status >= 300 && status < 400) {
-    const to = printable(location).slice(0, MAX_SAID);
+    const to = clean(printable(location)).slice(0, MAX_SAID);
     return new EndpointError(
       "ENDPOINT_FAILED",
       `${at} redirects to ${to === "" ? "nowhere" : to} (${status}), and code goes to no other ` +

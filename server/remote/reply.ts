@@ -1,7 +1,7 @@
 // What the events of an endpoint's stream say, checked: nothing in them is taken on trust.
 
 import type { GeneratedToken } from "../generator";
-import { EndpointError, nonsense, wordsOf } from "./failure";
+import { type Clean, EndpointError, nonsense, wordsOf } from "./failure";
 
 /** One event's part of the answer. */
 export interface Delta {
@@ -28,16 +28,11 @@ type Fields = Readonly<Record<string, unknown>>;
 const isFields = (value: unknown): value is Fields =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** The delta in an event's `data`; throws an EndpointError for what is none. `clean` takes keys out of words. */
-export function deltaOf(
-  data: string,
-  kind: Kind,
-  url: URL,
-  clean: (words: string) => string,
-): Delta {
+/** The delta in an event's `data`; throws an EndpointError for what is none. */
+export function deltaOf(data: string, kind: Kind, url: URL, clean: Clean): Delta {
   const event = parsed(data, url);
   if (event.error !== undefined && event.error !== null) {
-    const says = clean(wordsOf(data));
+    const says = wordsOf(data, clean);
     const message = `The endpoint ${url.origin} fails. It says: ${says}`;
     throw new EndpointError("ENDPOINT_FAILED", message, { says });
   }

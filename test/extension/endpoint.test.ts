@@ -1,10 +1,10 @@
 // The endpoint's key, between a secret storage and a language client that this file plays.
 import assert from "node:assert/strict";
-import Module from "node:module";
-import { after, suite, test } from "node:test";
+import { suite, test } from "node:test";
 import type { SecretStorage } from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import type * as Endpoint from "../../extension/endpoint";
+import { provideVscode } from "./vscode";
 
 let endpoint: string | null = "http://gpu-box:8000/v1";
 let typed: string | undefined;
@@ -21,13 +21,7 @@ const vscode = {
   workspace: { getConfiguration: () => ({ get: () => endpoint }) },
 };
 
-// "vscode" is there in the editor alone.
-const loader = Module as unknown as { _load(name: string, ...rest: unknown[]): unknown };
-const load = loader._load;
-loader._load = (name, ...rest) => (name === "vscode" ? vscode : load(name, ...rest));
-after(() => {
-  loader._load = load;
-});
+provideVscode(vscode);
 
 /** A storage, what the server is told of it, and what it is answered. */
 function start() {
@@ -90,7 +84,7 @@ suite("the endpoint's key", () => {
   });
   test("is asked for only where there is an endpoint", async () => {
     const { set, stored } = start();
-    for (const none of [null, "gpu-box"]) {
+    for (const none of [null, "gpu-box", "gpu-box:8000/v1", "file:///v1"]) {
       endpoint = none;
       await set("sk-1");
       assert.match(errors.at(-1)!, /"ringside.endpoint".*first/);

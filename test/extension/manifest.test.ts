@@ -46,6 +46,13 @@ suite("manifest", () => {
       [],
     );
   });
+  test("takes no key from the find widget, nor Tab from the list of suggestions", () => {
+    for (const { key, when } of manifest.contributes.keybindings) {
+      const clauses = when.split(" && ");
+      assert.ok(clauses.includes("editorTextFocus"), when);
+      if (key === "tab") assert.ok(clauses.includes("!suggestWidgetVisible"), when);
+    }
+  });
   test("shows each button of an editor's title as an icon", () => {
     const { commands, menus } = manifest.contributes;
     for (const { command } of menus["editor/title"]) {

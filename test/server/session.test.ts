@@ -129,6 +129,29 @@ async function ask({ session }: Started, text: string): Promise<string> {
   }
 }
 
+suite("a model that another one is chosen after, while it is loaded", () => {
+  for (const fails of [false, true]) {
+    test(`is not said to be ${fails ? "broken" : "ready"}`, async () => {
+      let last: Promise<void> | null = null;
+      const started = start({
+        load: () => {
+          if (last !== null) return;
+          last = started.session.load({ ...defaultSettings, threads: 2 });
+          if (fails) throw failure("MODEL_CORRUPT", "No.");
+        },
+      });
+      await started.session.load(defaultSettings);
+      await last;
+      const settled = started.statuses.filter(({ kind }) => kind !== "loading");
+      assert.deepEqual(
+        settled.map(({ kind }) => kind),
+        ["ready"],
+      );
+      assert.equal(started.closed.length, fails ? 0 : 1);
+    });
+  }
+});
+
 suite("session and GPUs", () => {
   test("loads on the GPU, with no word but the device", async () => {
     for (const device of ["auto", "cuda"] as const) {

@@ -74,6 +74,17 @@ suite("what a model is told of a refactoring", () => {
     const windows = { start: text.indexOf("    if"), end: text.indexOf("    }\r") + 5 };
     assert.equal(check({ text, target: windows }, []), check({}, []));
   });
+  test("shows a file that begins with a blank line", () => {
+    const moved = { start: start + 1, end: target.end + 1 };
+    const content = check({ text: `\n${source}`, target: moved }, []);
+    assert.equal(content, check({}, []));
+  });
+  test("says problems where line breaks are of both kinds", () => {
+    const text = `${"\r\n".repeat(9)}a();\nb();\n`;
+    const code = { start: text.indexOf("b"), end: text.indexOf("b") + 4 };
+    const problems = [{ line: 10, message: "no b" }];
+    check({ text, target: code, preset: "fix", problems }, ["in `b();`: no b"]);
+  });
 
   test("shows around the code no more than there is room for", () => {
     const room = { ...large, surroundingTokens: 24 };

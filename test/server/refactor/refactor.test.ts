@@ -324,6 +324,24 @@ suite("several refactorings", () => {
     assert.equal((await elsewhere).kind, "done");
     assert.equal(refactors.busy, false);
   });
+  test("keep no tree of a text that is not the document's, which may be closed by then", async () => {
+    const seen: string[] = [];
+    class Seen extends SyntaxTrees {
+      override of(uri: string, languageId: string, text: string) {
+        seen.push(text);
+        return super.of(uri, languageId, text);
+      }
+    }
+    for (const preset of [null, "rewrite"] as const) {
+      const { params, document } = request(source, { preset });
+      const engine = new ScriptedModel({ pieces: [preset === null ? `${f}\nb();\n${f}` : "b();"] });
+      const services = { ...others(), engine, trees: new Seen() };
+      const { signal } = new AbortController();
+      const result = await new Refactors().run(params, document, services, () => {}, signal);
+      assert.equal(result.kind, "done");
+      assert.deepEqual(seen.splice(0), [document.text]);
+    }
+  });
   test("end when the server does", async () => {
     const refactors = new Refactors();
     const { params, document } = request(source);

@@ -40,6 +40,8 @@ suite("failures of endpoints", () => {
     assert.equal(says({ error: "no room" }), "no room"); // Ollama's
     assert.equal(says({ detail: "no room" }), "no room"); // FastAPI's
     assert.equal(says({ detail: [{ loc: ["body", "suffix"] }] }), '[{"loc":["body","suffix"]}]');
+    const input = { prompt: "const secret = 1;" }; // FastAPI repeats what it was sent: the code
+    assert.equal(says({ detail: [{ msg: "no", input }] }), '[{"msg":"no"}]');
     assert.equal(says({ message: "no room" }), "no room");
     assert.equal(says("<h1>\u001b[31mno</h1>"), "<h1> [31mno</h1>");
     assert.equal(says("null"), "null");

@@ -1,0 +1,136 @@
+// Commands and the status item, with an editor and a client that this file plays.
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import type { LanguageClient } from "vscode-languageclient/node";
+import type * as Commands from "../../extension/commands";
+import type * as Models from "../../extension/models";
+import type * as StatusModule from "../../extension/status";
+import type { PullParams, PullProgress, PullResult } from "../../server/protocol";
+import { provideVscode } from "./vscode";
+
+const item: { text?: string; tooltip?: unknown } = {};
+const updated: string[] = [];
+const values = new Map<string, unknown>();
+const reported: string[] = [];
+let languageId = "plaintext";
+let opened = () => {};
+const listens = () => ({ dispose() {} });
+provideVscode({
+  ConfigurationTarget: { Global: 1 },
+  MarkdownString: class {},
+  ProgressLocation: {},
+  Range: class {},
+  StatusBarAlignment: {},
+  ThemeColor: class {},
+  ThemeIcon: class {},
+  Uri: class {},
+  window: {
+    get activeTextEditor() {
+      return { document: { languageId } };
+    },
+    createStatusBarItem: () => Object.assign(item, { show() {} }),
+    onDidChangeActiveTextEditor: listens,
+    withProgress: (
+      { title }: { title: string },
+      run: (progress: unknown, token: unknown) => Promise<unknown>,
+    ) => run({ report: ({ message }: PullProgress) => reported.push(`${title}: ${message}`) }, {}),
+  },
+  workspace: {
+    getConfiguration: () => ({
+      get: (key: string) => values.get(key),
+      inspect: () => undefined,
+      update: async (key: string, value: unknown) => {
+        updated.push(key);
+        values.set(key, value);
+      },
+    }),
+    onDidChangeConfiguration: listens,
+    onDidOpenTextDocument: (listener: () => void) => {
+      opened = listener;
+    },
+  },
+});
+
+suite("the restart command", () => {
+  test("starts the server anew though it does not stop when asked", async () => {
+    const { commands }: typeof Commands = require("../../extension/commands");
+    let starts = 0;
+    const client = {
+      needsStop: () => true,
+      stop: () => Promise.reject(new Error("Stopping the server timed out")),
+      start: async () => void starts++,
+    };
+    const log = { info() {} };
+    await commands["ringside.restart"]!({ client, log } as never);
+    assert.equal(starts, 1);
+  });
+});
+
+suite("the status item", () => {
+  const { followEditor, StatusItem }: typeof StatusModule = require("../../extension/status");
+
+  test("says paths and a server's words as they are", () => {
+    const message = "No model file at C:\\.models\\a_b_c.gguf. ![](https://example.com/a.png)";
+    new StatusItem().show({ kind: "failed", code: "MODEL_NOT_FOUND", message });
+    assert.ok(String(item.tooltip).startsWith(message));
+  });
+  test("is on again once the language of an open document is another one", () => {
+    values.set("enabled", true);
+    values.set("disabledLanguages", ["plaintext"]);
+    const status = new StatusItem();
+    status.show({ kind: "ready", model: "m", device: "CPU", says: [] });
+    followEditor(status);
+    assert.equal(item.text, "$(circle-slash) Ringside");
+    languageId = "python";
+    opened();
+    assert.equal(item.text, "$(sparkle) Ringside");
+  });
+});
+
+suite("downloads", () => {
+  /** A client as the library has it: one listener for each method. */
+  function start() {
+    const listeners = new Map<string, (news: PullProgress) => void>();
+    const ends = new Map<string, (result: PullResult) => void>();
+    const client = {
+      onNotification: (method: string, listener: (news: PullProgress) => void) => {
+        listeners.set(method, listener);
+        return { dispose: () => listeners.delete(method) };
+      },
+      sendRequest: async (method: string, params: PullParams) =>
+        method === "ringside/models"
+          ? ["a", "b"].map((id) => ({ id, title: id }))
+          : new Promise<PullResult>((end) => ends.set(params.id, end)),
+    } as unknown as LanguageClient;
+    const tell = (id: string) => {
+      listeners.get("ringside/pullProgress")?.({ id, share: null, message: "more" });
+      return reported.splice(0);
+    };
+    return { client, ends, tell };
+  }
+
+  test("of two models each show how far they are", async () => {
+    const { downloadModel }: typeof Models = require("../../extension/models");
+    const { client, ends, tell } = start();
+    const downloads = ["a", "b"].map((id) => downloadModel(client, id));
+    while (ends.size < 2) await delay(1);
+    assert.deepEqual(tell("a"), ["Downloading a: more"]);
+    ends.get("a")!({ kind: "cancelled" });
+    await downloads[0];
+    assert.deepEqual(tell("b"), ["Downloading b: more"]);
+    ends.get("b")!({ kind: "cancelled" });
+    await downloads[1];
+    assert.deepEqual(tell("b"), []);
+  });
+  test("in place of an endpoint load no model but their own", async () => {
+    const { downloadModel }: typeof Models = require("../../extension/models");
+    const { client, ends } = start();
+    values.set("endpoint", "http://gpu-box:8000/v1");
+    const download = downloadModel(client, "a");
+    while (ends.size < 1) await delay(1);
+    ends.get("a")!({ kind: "here" });
+    await download;
+    assert.deepEqual(updated, ["model", "endpoint"]);
+  });
+});
