@@ -17,6 +17,7 @@ import {
   type Status,
   statusMethod,
 } from "../server/protocol";
+import { allExcludedFiles } from "./settings";
 import { answerDefinitions } from "./definitions";
 
 const RESTARTS = 5; // within WINDOW_MS; a server that dies more often is broken, not unlucky
@@ -73,6 +74,17 @@ export function createClient(
         },
       },
       middleware: {
+        workspace: {
+          configuration: async (params, token, next) => {
+            const answers = await next(params, token);
+            if (!Array.isArray(answers)) return answers;
+            return params.items.map(({ section }, i) =>
+              section === "ringside"
+                ? { ...answers[i], excludedFiles: allExcludedFiles() }
+                : answers[i],
+            );
+          },
+        },
         // A request that is under way when the server ends is rejected: nothing to show for it.
         provideInlineCompletionItems: async (document, position, asked, token, next) => {
           try {

@@ -22,6 +22,14 @@ export async function set<Key extends keyof Settings>(
   await section().update(key, value, target);
 }
 
+/** What the user excludes and what the workspace does: neither can show a model what the other keeps from it. */
+export function allExcludedFiles(): string[] {
+  const { globalValue, workspaceValue, workspaceFolderValue, defaultValue } =
+    section().inspect<string[]>("excludedFiles") ?? {};
+  const lists = [defaultValue, globalValue, workspaceValue, workspaceFolderValue];
+  return [...new Set(lists.flatMap((list) => (Array.isArray(list) ? list : [])))];
+}
+
 /** Why nothing is proposed in `languageId`, or null where it is. */
 export function offBecause(languageId: string | undefined): string | null {
   if (!get("enabled")) return "off";

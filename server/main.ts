@@ -125,18 +125,23 @@ connection.onDidChangeWatchedFiles(({ changes }) =>
 
 connection.onDidChangeConfiguration(async (change) => {
   const pushed = (change.settings as { ringside?: unknown } | null)?.ringside;
-  if (pushed !== undefined && pushed !== null) useSettings(pushed);
-  else await pullSettings();
+  // An editor that answers says it better: VS Code's answer has the excluded files of all levels.
+  const pulled = await pullSettings();
+  if (!pulled && pushed !== undefined && pushed !== null) useSettings(pushed);
   await session.load(settings);
 });
 
-async function pullSettings(): Promise<void> {
-  if (capabilities.workspace?.configuration !== true) return;
+/** Whether the editor has said what its settings are. */
+async function pullSettings(): Promise<boolean> {
+  if (capabilities.workspace?.configuration !== true) return false;
   try {
     const pulled: unknown = await connection.workspace.getConfiguration("ringside");
-    if (pulled !== null) useSettings(pulled); // null: an editor that has none; what it began with holds
+    if (pulled === null) return false; // an editor that has none: what it began with holds
+    useSettings(pulled);
+    return true;
   } catch (error) {
     connection.console.warn(`The settings could not be read: ${coded(error).message}`);
+    return false;
   }
 }
 

@@ -68,8 +68,11 @@ export async function startServer({ settings = {}, port = 0, vsix, sockets } = {
   // A group of its own, because strace alone would end without those whom it looks at.
   const child = spawn(command, rest, { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
   const stop = async () => {
-    if (child.exitCode === null) process.kill(-child.pid);
-    await new Promise((done) => (child.exitCode === null ? child.once("exit", done) : done()));
+    if (child.exitCode === null && child.signalCode === null) {
+      const ended = new Promise((done) => child.once("exit", done));
+      process.kill(-child.pid);
+      await ended;
+    }
     rmSync(dataFolder, { recursive: true, force: true, maxRetries: 5 });
   };
   return { port: await portOf(child), dataFolder, stop };

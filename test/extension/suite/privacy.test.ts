@@ -38,12 +38,15 @@ suite("what no model is shown", () => {
 
   test("files that the user excludes", async () => {
     const settings = vscode.workspace.getConfiguration("ringside");
-    const { Global } = vscode.ConfigurationTarget;
+    const { Global, Workspace } = vscode.ConfigurationTarget;
     await settings.update("excludedFiles", ["**/*.private.ts"], Global);
+    await settings.update("excludedFiles", ["**/*.inner.ts"], Workspace); // adds, and takes nothing away
     try {
       await staysSilent("plan.private.ts", /excludedFiles/);
+      await staysSilent("plan.inner.ts", /excludedFiles/);
       assert.notEqual(await shownAfter("ts", typescript, "return "), "");
     } finally {
+      await settings.update("excludedFiles", undefined, Workspace);
       await settings.update("excludedFiles", undefined, Global);
     }
   });
