@@ -1,6 +1,7 @@
 // One syntax tree an open document, kept up by parsing only what changed.
 
 import type Parser from "tree-sitter";
+import { differenceOf } from "./difference";
 import { parse } from "./syntax";
 
 interface Parsed {
@@ -30,27 +31,15 @@ export class SyntaxTrees {
   }
 }
 
-/** The one edit that makes `after` of `before`: what is between their common start and common end. */
 function editBetween(before: string, after: string): Parser.Edit {
-  const shorter = Math.min(before.length, after.length);
-  let start = 0;
-  while (start < shorter && before.charCodeAt(start) === after.charCodeAt(start)) start++;
-  let end = 0;
-  while (
-    end < shorter - start &&
-    before.charCodeAt(before.length - 1 - end) === after.charCodeAt(after.length - 1 - end)
-  ) {
-    end++;
-  }
-  const oldEndIndex = before.length - end;
-  const newEndIndex = after.length - end;
+  const { start, beforeEnd, afterEnd } = differenceOf(before, after);
   return {
     startIndex: start,
-    oldEndIndex,
-    newEndIndex,
+    oldEndIndex: beforeEnd,
+    newEndIndex: afterEnd,
     startPosition: pointAt(before, start),
-    oldEndPosition: pointAt(before, oldEndIndex),
-    newEndPosition: pointAt(after, newEndIndex),
+    oldEndPosition: pointAt(before, beforeEnd),
+    newEndPosition: pointAt(after, afterEnd),
   };
 }
 

@@ -1,6 +1,7 @@
 // What the user has edited lately, in all documents: shown as the code is now, since models were
 // trained on code and not on diffs.
 
+import { differenceOf } from "../difference";
 import { type OpenDocument, shortPath } from "../document";
 import { type Candidate, type LineRange, linesOf, textOf } from "./candidate";
 
@@ -89,19 +90,10 @@ interface Change extends LineRange {
 
 /** The lines of `after` that differ from `before`: all between their common start and common end. */
 function changeBetween(before: string, after: string): Change {
-  const shorter = Math.min(before.length, after.length);
-  let start = 0;
-  while (start < shorter && before.charCodeAt(start) === after.charCodeAt(start)) start++;
-  let end = 0;
-  while (
-    end < shorter - start &&
-    before.charCodeAt(before.length - 1 - end) === after.charCodeAt(after.length - 1 - end)
-  ) {
-    end++;
-  }
+  const { start, beforeEnd, afterEnd } = differenceOf(before, after);
   const first = breaksIn(after, 0, start);
-  const within = breaksIn(after, start, after.length - end);
-  const removed = breaksIn(before, start, before.length - end);
+  const within = breaksIn(after, start, afterEnd);
+  const removed = breaksIn(before, start, beforeEnd);
   return { start: first, end: first + within + 1, added: within - removed };
 }
 

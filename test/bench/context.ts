@@ -21,6 +21,7 @@ import { ModelEngine } from "../../server/engine";
 import { languages } from "../../server/languages";
 import { buildPrompt, type Snippet, snippetTokensOf, type Vocabulary } from "../../server/prompt";
 import { parse, syntaxAt } from "../../server/syntax";
+import { randomNumbers } from "./corpus";
 
 const root = join(__dirname, "..", "..");
 const packages = [
@@ -44,17 +45,7 @@ const { values } = parseArgs({
   },
 });
 
-/** Uniform in [0, 1): mulberry32, so that a seed names a sample. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-const random = randomFrom(Number(values.seed));
+const random = randomNumbers(Number(values.seed));
 const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
 const shuffled = <T>(items: readonly T[]): T[] =>
   items
