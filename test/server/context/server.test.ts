@@ -16,6 +16,7 @@ import {
 import type { DefinitionsParams, Status } from "../../../server/protocol";
 
 const server = join(__dirname, "../../../dist/server.js");
+const SETTLE_MS = 800; // many times what it takes, for a machine that is busy
 const TIMEOUT_MS = 20_000; // for a model to load on a busy machine
 
 interface Client {
@@ -49,7 +50,7 @@ async function check(
   const whyAt = async (name: string, text: string) => {
     const textDocument = { uri: uriOf(name), languageId: "typescript", version: 1, text };
     await connection.sendNotification("textDocument/didOpen", { textDocument });
-    await delay(300); // until what it imports has been found
+    await delay(SETTLE_MS); // until what it imports has been found
     const lines = text.split("\n");
     const position = { line: lines.length - 1, character: lines.at(-1)!.length };
     const context = { triggerKind: 1 };
@@ -131,7 +132,7 @@ suite("context in the server", () => {
       await connection.sendNotification("workspace/didChangeWatchedFiles", {
         changes: [{ uri, type: 1 }],
       });
-      await delay(200);
+      await delay(SETTLE_MS);
       assert.match(
         await whyAt("a.ts", "readLate();\nconst a = "),
         /defines what is named here \| `.*late\.ts`/,
