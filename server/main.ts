@@ -73,6 +73,7 @@ const session = new Session(
   keyOf,
 );
 
+const { completions } = session;
 const refactors = new Refactors();
 
 let capabilities: ClientCapabilities = {};
@@ -87,8 +88,8 @@ connection.onInitialize((params) => {
   const options = (params.initializationOptions ?? {}) as InitializationOptions;
   storesKeys = options.storesKeys === true;
   useSettings(options.settings);
-  if (typeof options.storage === "string") session.keepStatisticsIn(options.storage);
-  if (options.definitions === true) session.context.useDefinitions({ definitionsNear });
+  if (typeof options.storage === "string") completions.keepStatisticsIn(options.storage);
+  if (options.definitions === true) completions.context.useDefinitions({ definitionsNear });
   const roots = params.workspaceFolders ?? [{ uri: params.rootUri ?? "" }];
   folders = roots.flatMap(({ uri }) => fileOf(uri) ?? []);
   return {
@@ -104,13 +105,13 @@ connection.onInitialize((params) => {
 
 connection.onInitialized(() => {
   void pullSettings().then(() => session.load(settings));
-  session.context.useFolders(folders);
+  completions.context.useFolders(folders);
   if (capabilities.workspace?.workspaceFolders === true) {
     connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
       const gone = removed.map(({ uri }) => fileOf(uri));
       const come = added.flatMap(({ uri }) => fileOf(uri) ?? []);
       folders = [...folders.filter((folder) => !gone.includes(folder)), ...come];
-      session.context.useFolders(folders);
+      completions.context.useFolders(folders);
     });
   }
   if (capabilities.workspace?.didChangeWatchedFiles?.dynamicRegistration === true) {
@@ -120,7 +121,7 @@ connection.onInitialized(() => {
 });
 
 connection.onDidChangeWatchedFiles(({ changes }) =>
-  session.context.filesChanged(changes.flatMap(({ uri }) => fileOf(uri) ?? [])),
+  completions.context.filesChanged(changes.flatMap(({ uri }) => fileOf(uri) ?? [])),
 );
 
 connection.onDidChangeConfiguration(async (change) => {
@@ -147,19 +148,17 @@ async function pullSettings(): Promise<boolean> {
 
 function useSettings(value: unknown): void {
   settings = readSettings(value, (problem) => connection.console.warn(problem));
-  session.context.useRules(settings.excludedFiles);
-  session.forgetProposals(); // what was given up as unsure may be wanted by now
+  completions.context.useRules(settings.excludedFiles);
+  completions.forget(); // what was given up as unsure may be wanted by now
 }
 
 documents.onDidChangeContent(({ document }) => {
   seen(document.uri);
-  session.usage.edited(document.uri, document.getText());
-  session.context.changed(asOpen(document));
+  completions.edited(asOpen(document));
 });
 documents.onDidClose(({ document }) => {
   recent = recent.filter((uri) => uri !== document.uri);
-  session.forget(document.uri);
-  session.context.closed(document.uri);
+  completions.closed(document.uri);
 });
 
 function seen(uri: string): void {
@@ -173,7 +172,7 @@ connection.languages.inlineCompletion.on(async (params, token) => {
   current = controller;
   const listener = token.onCancellationRequested(() => controller.abort());
   const { engine } = session;
-  const resume = session.context.pause();
+  const resume = completions.context.pause();
   try {
     return await inlineCompletion(params, controller.signal);
   } catch (error) {
@@ -246,8 +245,8 @@ async function definitionsNear(
   return connection.sendRequest<DefinitionNear[]>(definitionsMethod, params);
 }
 
-connection.onRequest(statisticsMethod, () => session.statistics.report());
-connection.onRequest(clearStatisticsMethod, () => session.statistics.clear());
+connection.onRequest(statisticsMethod, () => completions.statistics.report());
+connection.onRequest(clearStatisticsMethod, () => completions.statistics.clear());
 connection.onRequest(whyMethod, ({ uri }: WhyParams) => session.why(uri));
 
 connection.onRequest(modelsMethod, () =>
@@ -274,7 +273,7 @@ connection.onRequest(pullMethod, async (params: PullParams, token) => {
 
 connection.onRequest(refactorMethod, async (params: RefactorParams, token) => {
   current?.abort(); // it would queue behind what is being completed
-  session.lookAhead.cancel();
+  completions.lookAhead.cancel();
   const controller = new AbortController();
   const listener = token.onCancellationRequested(() => controller.abort());
   const document = documents.get(params.textDocument.uri);
@@ -285,8 +284,8 @@ connection.onRequest(refactorMethod, async (params: RefactorParams, token) => {
     {
       engine,
       settings,
-      trees: session.trees,
-      excludedBecause: (uri) => session.context.excludedBecause(uri),
+      trees: completions.trees,
+      excludedBecause: (uri) => completions.context.excludedBecause(uri),
     },
     (progress) => void connection.sendNotification(refactorProgressMethod, progress),
     controller.signal,
@@ -308,8 +307,7 @@ connection.onShutdown(() => {
   current?.abort();
   refactors.close();
   session.close();
-  session.usage.close();
-  session.context.close();
+  completions.close();
 });
 
 documents.listen(connection);

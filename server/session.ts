@@ -1,46 +1,27 @@
-// What one server keeps between requests: the loaded engine, the cache, what has been learnt of time.
+// Which model answers: loaded, tried, replaced when the settings ask for another, and spoken of in the status.
 
 import os from "node:os";
-import { basename, join } from "node:path";
-import { ActivityMeter } from "./activity";
-import { CompletionCache } from "./cache";
-import {
-  type Completion,
-  complete,
-  contextFor,
-  type Proposal,
-  type Request,
-  startAhead,
-} from "./completion";
-import { Context } from "./context/context";
-import { Debounce } from "./debounce";
+import { basename } from "node:path";
+import { type Completion, contextFor, type Proposal, type Request } from "./completion";
+import { Completions, type CompletionsListener } from "./completions";
 import { Devices } from "./devices";
 import { ModelEngine } from "./engine";
 import { coded, isAbort } from "./errors";
 import type { Generator } from "./generator";
-import { LookAhead } from "./lookahead";
 import type { Here } from "./models/advice";
 import { modelsDirectoryIn, resolveModel } from "./models/source";
 import { quickerThan } from "./models/suggest";
 import { type Choice, choose, chosen, deviceRows, deviceText, loadPlaced } from "./placement";
-import type { Activity, Settings, Status } from "./protocol";
+import type { Settings, Status } from "./protocol";
 import { environmentKey, type KeyOf } from "./remote/key";
 import { endpointBase, openEndpoint } from "./remote/open";
 import { selfTest } from "./selftest";
 import type { ShownAt } from "./shown";
-import { Statistics } from "./statistics";
-import { SyntaxTrees } from "./trees";
 import type { Tuning } from "./tuning";
 import { countText, percentText } from "./units";
-import { Usage } from "./usage";
-import { type Explained, explanation } from "./why";
 
-export interface Listener {
+export interface Listener extends CompletionsListener {
   status(status: Status): void;
-  log(message: string): void;
-  /** What an open document holds now; undefined once it is closed. */
-  textOf(uri: string): string | undefined;
-  activity(activity: Activity): void;
 }
 
 /** What a session has from outside: the engine and the graphics driver. */
@@ -65,21 +46,12 @@ function wishOf(settings: Settings) {
 }
 
 export class Session {
-  readonly cache = new CompletionCache();
-  readonly context = new Context();
-  readonly trees = new SyntaxTrees();
-  readonly debounce = new Debounce();
-  readonly lookAhead = new LookAhead();
-  private readonly meter = new ActivityMeter((activity) => this.listener.activity(activity));
-  statistics = new Statistics();
-  usage: Usage;
+  readonly completions: Completions;
   /** null until a model is loaded, and when none could be. */
   engine: Generator | null = null;
   tuning: Tuning | null = null;
   private activeParameters: number | null = null; // of a model of this machine
   private device = ""; // for the status, as `says`
-  private readonly explained = new Map<string, Explained>(); // by URI, of open documents
-  private readonly underWay = new Set<{ readonly uri: string; readonly stop: AbortController }>();
   private says: readonly string[] = [];
   private told: unknown = null; // the failure that the status shows
   private wanted = ""; // the wish that is loaded, or being loaded, or failed
@@ -95,14 +67,7 @@ export class Session {
     private readonly machine: Machine = thisMachine(),
     private readonly keyOf: KeyOf = environmentKey,
   ) {
-    this.usage = new Usage(this.statistics, (uri) => this.listener.textOf(uri));
-  }
-
-  /** From now on, counts outlast this process: in a file of `folder`. */
-  keepStatisticsIn(folder: string): void {
-    const file = join(folder, "statistics.json");
-    this.statistics = new Statistics(file, (problem) => this.listener.log(problem));
-    this.usage = new Usage(this.statistics, (uri) => this.listener.textOf(uri));
+    this.completions = new Completions(listener);
   }
 
   /**
@@ -117,48 +82,10 @@ export class Session {
   ): Promise<readonly Proposal[]> {
     const { engine } = this;
     if (engine === null) return [];
-    const services = { ...this, settings, engine };
-    const completion = await this.whileWanted(at.uri, signal, (wanted) =>
-      complete(services, request, wanted),
-    );
+    const asked = { engine, tuning: this.tuning, settings };
+    const completion = await this.completions.complete(asked, request, at, signal);
     this.succeeded(completion);
-    const before = request.selected?.text.length ?? 0; // which the editor inserts with the proposal
-    this.usage.answered(completion, { ...at, offset: at.offset + before });
-    this.meter.completed(completion);
-    this.explained.set(at.uri, { completion, request, settings });
-    const [first] = completion.proposals;
-    if (first !== undefined && !engine.isShared) startAhead(services, request, first);
     return completion.proposals;
-  }
-
-  /** Does `work` for the document at `uri`. Rejects with AbortError also once nothing can come of it. */
-  private async whileWanted<T>(
-    uri: string,
-    signal: AbortSignal,
-    work: (wanted: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    const own = { uri, stop: new AbortController() };
-    const wanted = AbortSignal.any([signal, own.stop.signal]);
-    this.underWay.add(own);
-    try {
-      const done = await work(wanted);
-      wanted.throwIfAborted(); // what comes too late is not shown
-      return done;
-    } finally {
-      this.underWay.delete(own);
-    }
-  }
-
-  /** Ends what is written: all of it, or for the document at `uri`. */
-  private giveUp(uri: string | null = null): void {
-    this.lookAhead.cancel();
-    for (const { uri: of, stop } of this.underWay) if (uri === null || uri === of) stop.abort();
-  }
-
-  /** The settings have changed: what was made with others, or is being made, is not proposed. */
-  forgetProposals(): void {
-    this.giveUp();
-    this.cache.clear();
   }
 
   /**
@@ -185,7 +112,7 @@ export class Session {
   /** What is known of this machine, to choose a model by. */
   here(settings: Settings): Here {
     const { activeParameters } = this;
-    const { tokensPerSecond } = this.meter;
+    const { tokensPerSecond } = this.completions.meter;
     const measured =
       tokensPerSecond === null || activeParameters === null
         ? null
@@ -196,14 +123,7 @@ export class Session {
 
   /** Why the last completion of the document at `uri` was what it was, as Markdown. */
   why(uri: string): string {
-    return explanation(this.engine?.name ?? "No model", this.explained.get(uri));
-  }
-
-  /** The document at `uri` is open no more. */
-  forget(uri: string): void {
-    this.giveUp(uri); // it would be kept for a document that is gone
-    this.trees.forget(uri);
-    this.explained.delete(uri);
+    return this.completions.why(uri, this.engine?.name ?? "No model");
   }
 
   private async reload(settings: Settings, signal: AbortSignal): Promise<void> {
@@ -270,7 +190,7 @@ export class Session {
       const { engine, tuning, says } = await openEndpoint(wishes, listener, signal);
       this.says = says;
       this.tuning = tuning;
-      this.debounce.expect(tuning.keystrokeMs);
+      this.completions.debounce.expect(tuning.keystrokeMs);
       this.device = engine.host;
       this.engine = engine;
       this.ready();
@@ -319,8 +239,8 @@ export class Session {
     try {
       const { speeds, tuning, says } = await selfTest(engine, settings, signal);
       this.tuning = tuning;
-      this.debounce.expect(tuning.keystrokeMs);
-      this.meter.tokensPerSecond = speeds.decode;
+      this.completions.debounce.expect(tuning.keystrokeMs);
+      this.completions.meter.tokensPerSecond = speeds.decode;
       const speed = tuning.verdict === "slow" ? [...says, tryInstead(engine, tuning)] : says;
       this.says = [...speed, ...this.says];
       const [read, decode] = [Math.round(speeds.read), Math.round(speeds.decode)];
@@ -380,14 +300,12 @@ export class Session {
   }
 
   close(): void {
-    this.giveUp(); // the engine would end it with half a text, for the next one's cache
+    this.completions.forgetModel();
     this.engine?.close();
     this.engine = null;
     this.activeParameters = null;
     this.tuning = null;
     this.says = [];
-    this.meter.reset();
-    this.cache.clear();
   }
 }
 

@@ -322,13 +322,13 @@ suite("a completion under way", () => {
   }
 
   test("is given up when its document is closed", () =>
-    checkChange((session) => session.forget("file:///a.ts")));
+    checkChange((session) => session.completions.closed("file:///a.ts")));
   test("is given up when the settings change", () =>
-    checkChange((session) => session.forgetProposals()));
+    checkChange((session) => session.completions.forget()));
   test("is given up when another model is loaded", () =>
     checkChange((session) => session.load({ ...defaultSettings, threads: 2 })));
   test("goes on when another document is closed", async () => {
-    const generate = () => started.session.forget("file:///b.ts");
+    const generate = () => started.session.completions.closed("file:///b.ts");
     const started = await check({ generate }, {});
     assert.equal(await ask(started, text), "value;");
   });
@@ -345,9 +345,9 @@ suite("statistics of a session", () => {
     const settings = { ...defaultSettings, debounceMs: 0 };
     const [first] = await session.complete(request, { uri, offset: 2 }, settings, signal);
     assert.equal(first?.text, "value;");
-    session.usage.edited(uri, "a.forEachvalue;");
-    const { accepted, acceptedCharacters } = session.statistics.report().total;
+    session.completions.edited({ ...document, text: "a.forEachvalue;" });
+    const { accepted, acceptedCharacters } = session.completions.statistics.report().total;
     assert.deepEqual([accepted, acceptedCharacters], [1, 6]);
-    session.usage.close();
+    session.completions.close();
   });
 });
