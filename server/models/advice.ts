@@ -26,8 +26,11 @@ function expectedMs({ model }: Choice, { measured }: Here): number | null {
 
 export function advise(choice: Choice, here: Here): ModelAdvice {
   const needs = memoryBytes(choice, here.contextTokens);
-  const memory = `takes about ${bytesText(needs)} of the ${bytesText(here.memoryBytes)} that it may`;
-  if (needs > here.memoryBytes) return { level: "tooLarge", says: `too large here: ${memory}` };
+  const memory = `${bytesText(needs)} of memory`;
+  if (needs > here.memoryBytes) {
+    const says = `too large here: takes ${memory}, and may take ${bytesText(here.memoryBytes)}`;
+    return { level: "tooLarge", says };
+  }
   const ms = expectedMs(choice, here);
   if (ms === null) return { level: "fits", says: memory };
   const time = ms < 1000 ? `${Math.max(1, Math.round(ms))} ms` : `${(ms / 1000).toFixed(1)} s`;
