@@ -57,12 +57,23 @@ async function until(isSo) {
   }
 }
 
-/** Runs a command of the palette by its title. */
+/**
+ * Runs a command of the palette by its title. Again if the palette goes before it is used: a page that is
+ * just being opened takes the focus when it is there.
+ */
 async function run(title) {
-  await page.keyboard.press("F1");
-  await page.locator(".quick-input-widget input[type=text]").fill(`>${title}`);
-  const rows = page.locator(".quick-input-list .monaco-list-row", { hasText: title });
-  await rows.first().click();
+  const timeout = 5000;
+  for (let tries = 1; ; tries++) {
+    try {
+      await page.keyboard.press("F1");
+      await page.locator(".quick-input-widget input[type=text]").fill(`>${title}`, { timeout });
+      const rows = page.locator(".quick-input-list .monaco-list-row", { hasText: title });
+      await rows.first().click({ timeout });
+      return;
+    } catch (error) {
+      if (tries === 5) throw error;
+    }
+  }
 }
 
 /** With --pictures: what is seen now. */
