@@ -9,6 +9,7 @@ import { type OpenDocument, shortPath } from "./document";
 import { finish, onlyCloses, type Spot, silentBecause, wantsSingleLine, wholePart } from "./finish";
 import type { Generated, Generator } from "./generator";
 import { languageOf } from "./languages";
+import { unixBreaks } from "./lines";
 import type { LookAhead } from "./lookahead";
 import { buildPrompt, type Cursor, type Prompt, sizesIn, snippetTokensOf } from "./prompt";
 import type { Settings } from "./protocol";
@@ -326,10 +327,9 @@ export function cursorAt(
   { text, uri, languageId }: Pick<OpenDocument, "text" | "uri" | "languageId">,
   offset: number,
 ): Cursor {
-  const unix = (part: string) => (part.includes("\r") ? part.replace(/\r\n?/g, "\n") : part);
   return {
-    prefix: unix(text.slice(0, offset)),
-    suffix: unix(text.slice(offset)),
+    prefix: unixBreaks(text.slice(0, offset)),
+    suffix: unixBreaks(text.slice(offset)),
     path: shortPath(uri),
     languageId,
   };

@@ -2,6 +2,7 @@
 
 import type Parser from "tree-sitter";
 import { differenceOf } from "./difference";
+import { positionOf } from "./lines";
 import { parse } from "./syntax";
 
 interface Parsed {
@@ -44,11 +45,6 @@ function editBetween(before: string, after: string): Parser.Edit {
 }
 
 function pointAt(text: string, index: number): Parser.Point {
-  let row = 0;
-  let lineStart = 0;
-  for (let at = text.indexOf("\n"); at !== -1 && at < index; at = text.indexOf("\n", at + 1)) {
-    row++;
-    lineStart = at + 1;
-  }
-  return { row, column: index - lineStart };
+  const { line, character } = positionOf(text, index);
+  return { row: line, column: character };
 }

@@ -2,7 +2,7 @@
 
 import type { Completion, ModelCall, Request } from "./completion";
 import type { GeneratedToken } from "./generator";
-import type { PromptPart } from "./prompt";
+import type { PromptPart, SnippetSource } from "./prompt";
 import type { Settings } from "./protocol";
 import { percentText } from "./units";
 
@@ -87,7 +87,7 @@ function callText(model: string, calls: readonly ModelCall[]): string[] {
   ];
 }
 
-const sources: Readonly<Record<string, string>> = {
+const sources: Readonly<Record<SnippetSource, string>> = {
   tab: "like the code here, from an open tab",
   edit: "edited lately",
   visited: "looked at lately",
@@ -98,7 +98,7 @@ const sources: Readonly<Record<string, string>> = {
 
 function partRow({ kind, source, path, start, end }: PromptPart, reused: number): string[] {
   const kinds = {
-    snippet: `Other code: ${sources[source ?? ""] ?? "from an open tab"}`,
+    snippet: source === null ? "Other code" : `Other code: ${sources[source]}`,
     path: "The file's name",
     suffix: "What follows the cursor",
     prefix: "What stands before the cursor",

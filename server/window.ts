@@ -1,6 +1,8 @@
 // What of a text the prompt shows: the end of a prefix or the start of a suffix, in whole lines and
 // within a budget of tokens, so chosen that typing seldom moves a start.
 
+import { breaksIn } from "./lines";
+
 const STEP = 32; // lines: the prefix's start moves in steps, because moving it means reading anew
 const LINE_STEP = 1024; // characters, the same within one very long line
 const CUT_SHARE = 0.25; // of the prefix's budget, the same within a line that is longer than it
@@ -81,20 +83,14 @@ function firstThatFits(all: readonly string[], budget: number, encoder: Encoder)
 /** How many of `all` from `start` on come before the next block of STEP lines; 0 if none starts. */
 function toBlockStart(all: readonly string[], start: number, before: string): number {
   if (start === 0 && before === "") return 0;
-  let line = countBreaks(before);
+  let line = breaksIn(before);
   for (let i = 0; i < all.length; i++) {
-    const next = line + countBreaks(all[i]!); // a line's break stands at its start
+    const next = line + breaksIn(all[i]!); // a line's break stands at its start
     const starts = Math.floor(next / STEP) !== Math.floor(line / STEP);
     if (i >= start && starts) return i - start;
     line = next;
   }
   return 0;
-}
-
-function countBreaks(text: string): number {
-  let count = 0;
-  for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) count++;
-  return count;
 }
 
 /** The end of a very long line, from a start that moves in steps. */

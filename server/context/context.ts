@@ -2,6 +2,7 @@
 // imports and names, what is most likely to help, and always in the same place of the prompt.
 
 import type { OpenDocument } from "../document";
+import { breaksIn } from "../lines";
 import type { Snippet } from "../prompt";
 import { Background } from "./background";
 import { wordsOf } from "./candidate";
@@ -155,7 +156,7 @@ export class Context {
    */
   gather(request: GatherRequest): readonly Snippet[] {
     const { document, offset, isAhead = false } = request;
-    const line = lineAt(document.text, offset);
+    const line = breaksIn(document.text, 0, offset);
     if (!isAhead) {
       this.visited.visit(document, line);
       this.definitions.visit(document, offset, line);
@@ -217,11 +218,4 @@ export class Context {
 function shownText({ document, offset, promptTokens }: GatherRequest): string {
   const reach = promptTokens * CHARACTERS;
   return document.text.slice(Math.max(0, offset - reach), offset + reach / 4);
-}
-
-function lineAt(text: string, offset: number): number {
-  let line = 0;
-  for (let at = text.indexOf("\n"); at !== -1 && at < offset; at = text.indexOf("\n", at + 1))
-    line++;
-  return line;
 }

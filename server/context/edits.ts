@@ -3,6 +3,7 @@
 
 import { differenceOf } from "../difference";
 import { type OpenDocument, shortPath } from "../document";
+import { breaksIn } from "../lines";
 import { type Candidate, type LineRange, linesOf, textOf } from "./candidate";
 
 const MAX_EDITS = 6;
@@ -95,13 +96,6 @@ function changeBetween(before: string, after: string): Change {
   const within = breaksIn(after, start, afterEnd);
   const removed = breaksIn(before, start, beforeEnd);
   return { start: first, end: first + within + 1, added: within - removed };
-}
-
-function breaksIn(text: string, from: number, to: number): number {
-  let breaks = 0;
-  for (let at = text.indexOf("\n", from); at !== -1 && at < to; at = text.indexOf("\n", at + 1))
-    breaks++;
-  return breaks;
 }
 
 /** Where lines are after a change that stands before or in them. */

@@ -2,6 +2,7 @@
 // around the cursor.
 
 import { type OpenDocument, shortPath } from "../document";
+import { indentOf } from "../finish";
 import { languageIdOfPath, languageOf } from "../languages";
 import type { SnippetSource } from "../prompt";
 import { type Candidate, sameFamily } from "./candidate";
@@ -96,8 +97,6 @@ function enclosingLines(lines: readonly string[], indent: number): string[] {
   }
   return found;
 }
-
-const indentOf = (line: string) => /^\s*/.exec(line)![0].length;
 
 /** The first of a file's `definitions`, as many as a snippet holds, in the file's order; members stand in their class. */
 function outline(

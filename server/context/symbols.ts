@@ -2,6 +2,7 @@
 
 import type Parser from "tree-sitter";
 import { languageOf } from "../languages";
+import { breaksIn } from "../lines";
 
 export type DefinitionKind =
   | "function"
@@ -265,10 +266,7 @@ function signatureOf(
 }
 
 function lineAt(node: Parser.SyntaxNode, start: number, { text }: Place): number {
-  let line = node.startPosition.row;
-  const between = text.slice(start, node.startIndex);
-  for (let at = between.indexOf("\n"); at !== -1; at = between.indexOf("\n", at + 1)) line--;
-  return line;
+  return node.startPosition.row - breaksIn(text, start, node.startIndex);
 }
 
 /** The first line of the comment right above `start`, or of the docstring in `body`, as a line comment. */

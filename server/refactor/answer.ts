@@ -1,7 +1,8 @@
 // From what a chat model wrote to the code that it means: models are asked for one fenced block, and
 // write thoughts before it, prose around it, several blocks, or no fence at all.
 
-import { blank, unixBreaks } from "./text";
+import { unixBreaks } from "../lines";
+import { blank } from "./text";
 
 export type Answer =
   | { readonly kind: "code"; readonly text: string }

@@ -6,7 +6,8 @@ import { shortPath } from "../document";
 import { RingsideError } from "../errors";
 import type { Sizes } from "../prompt";
 import type { RefactorPreset, RefactorProblem } from "../protocol";
-import { dedent, lineStart, positionOf, type Span, unixBreaks } from "./text";
+import { lineStart, positionOf, unixBreaks } from "../lines";
+import { dedent, type Span } from "./text";
 
 export interface Instructed {
   readonly uri: string;

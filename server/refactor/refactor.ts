@@ -18,7 +18,8 @@ import { syntaxErrors } from "./check";
 import { chatPromptOf } from "./prompt";
 import { blockOf, rewrite } from "./rewrite";
 import { targetOf } from "./target";
-import { dedent, indentLike, lineBreakOf, offsetOf, rangeOf, type Span, unixBreaks } from "./text";
+import { unixBreaks } from "../lines";
+import { dedent, indentLike, lineBreakOf, offsetOf, rangeOf, type Span } from "./text";
 
 export interface RefactorServices {
   /** null: none is loaded. */

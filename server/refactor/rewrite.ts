@@ -10,7 +10,8 @@ import { buildPrompt, type Cursor, sizesIn } from "../prompt";
 import type { Settings } from "../protocol";
 import { cursorSyntax, parse } from "../syntax";
 import { ancestors, nodeAt, targetOf } from "./target";
-import { blank, type Span, unixBreaks } from "./text";
+import { unixBreaks } from "../lines";
+import { blank, type Span } from "./text";
 
 const GROWTH = 2; // times the block, and these tokens more, is what it may become
 const MORE_TOKENS = 64;

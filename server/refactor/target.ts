@@ -3,7 +3,8 @@
 
 import type Parser from "tree-sitter";
 import { kindOfType } from "../kinds";
-import { blank, lineEnd, lineStart, type Span } from "./text";
+import { lineEnd, lineStart } from "../lines";
+import { blank, type Span } from "./text";
 
 type Node = Parser.SyntaxNode;
 

@@ -1,6 +1,7 @@
 // Places in a text, and the white space of code: what a model is shown and what it answers stand at
 // the margin; the target stands where it stands.
 
+import { lineEnd, positionOf } from "../lines";
 import type { TextPosition, TextRange } from "../protocol";
 
 /** UTF-16 offsets into a text, the end not included. */
@@ -20,34 +21,8 @@ export function offsetOf(text: string, { line, character }: TextPosition): numbe
   return Math.min(start + character, lineEnd(text, start));
 }
 
-export function positionOf(text: string, offset: number): TextPosition {
-  let line = 0;
-  let start = 0;
-  for (let end = text.indexOf("\n"); end !== -1 && end < offset; end = text.indexOf("\n", start)) {
-    line++;
-    start = end + 1;
-  }
-  return { line, character: offset - start };
-}
-
 export function rangeOf(text: string, { start, end }: Span): TextRange {
   return { start: positionOf(text, start), end: positionOf(text, end) };
-}
-
-export function lineStart(text: string, offset: number): number {
-  return offset === 0 ? 0 : text.lastIndexOf("\n", offset - 1) + 1;
-}
-
-/** Where the line of `offset` ends, its line break not included. */
-export function lineEnd(text: string, offset: number): number {
-  const end = text.indexOf("\n", offset);
-  if (end === -1) return text.length;
-  return end > offset && text[end - 1] === "\r" ? end - 1 : end;
-}
-
-/** `text` with \n for every line break, as models know them. */
-export function unixBreaks(text: string): string {
-  return text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
 }
 
 /** The line break that most of `text`'s lines end with. */

@@ -85,7 +85,7 @@ const rules: readonly Rule[] = [
   {
     says: "prompt, finish and cache import only each other",
     over: /^server\/(prompt|window|fim|tuning|finish|cache)\.ts$/,
-    forbids: /^(?!\.\/(prompt|window|fim|finish|cache|generator|protocol)$)/,
+    forbids: /^(?!\.\/(prompt|window|lines|fim|finish|cache|generator|units|protocol)$)/,
   },
   { says: "debounce imports nothing", over: /^server\/debounce\.ts$/, forbids: /./ },
   {

@@ -69,7 +69,7 @@ function takeable(proposal: string, next: string): string {
 }
 
 async function typePiece(client: BenchClient, piece: Piece, totals: Totals): Promise<void> {
-  const uri = `file:///work/${piece.file.path}`;
+  const uri = `file:///src/${piece.file.path}`;
   await client.open(uri, piece.file.languageId, piece.before + piece.after);
   const lines = piece.before.split("\n");
   const position = { line: lines.length - 1, character: lines.at(-1)!.length };

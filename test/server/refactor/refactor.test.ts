@@ -6,7 +6,8 @@ import type { ChatOptions, Generated, GenerateOptions, Generator } from "../../.
 import type { RefactorParams, RefactorProgress, RefactorResult } from "../../../server/protocol";
 import { wholeBlock } from "../../../server/refactor/rewrite";
 import { Refactors } from "../../../server/refactor/refactor";
-import { offsetOf, positionOf } from "../../../server/refactor/text";
+import { positionOf } from "../../../server/lines";
+import { offsetOf } from "../../../server/refactor/text";
 import { defaultSettings } from "../../../server/settings";
 import { SyntaxTrees } from "../../../server/trees";
 import { read, vocabulary } from "../support";

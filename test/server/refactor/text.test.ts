@@ -1,13 +1,8 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
-import {
-  dedent,
-  indentLike,
-  lineBreakOf,
-  offsetOf,
-  positionOf,
-} from "../../../server/refactor/text";
+import { positionOf } from "../../../server/lines";
+import { dedent, indentLike, lineBreakOf, offsetOf } from "../../../server/refactor/text";
 
 /** `code`, as a model answers it, must stand as `expected` in the place of `like`. */
 function check(code: string, like: string, expected: string) {

@@ -1,0 +1,31 @@
+// Where lines are in a text: UTF-16 offsets, lines counted from 0.
+
+/** How many line feeds there are from `from` up to `to`. */
+export function breaksIn(text: string, from = 0, to = text.length): number {
+  let breaks = 0;
+  for (let at = text.indexOf("\n", from); at !== -1 && at < to; at = text.indexOf("\n", at + 1)) {
+    breaks++;
+  }
+  return breaks;
+}
+
+/** Where the line of `offset` starts. */
+export function lineStart(text: string, offset: number): number {
+  return offset === 0 ? 0 : text.lastIndexOf("\n", offset - 1) + 1;
+}
+
+/** Where the line of `offset` ends, its line break not included. */
+export function lineEnd(text: string, offset: number): number {
+  const end = text.indexOf("\n", offset);
+  if (end === -1) return text.length;
+  return end > offset && text[end - 1] === "\r" ? end - 1 : end;
+}
+
+export function positionOf(text: string, offset: number): { line: number; character: number } {
+  return { line: breaksIn(text, 0, offset), character: offset - lineStart(text, offset) };
+}
+
+/** `text` with \n for every line break, as models know them. */
+export function unixBreaks(text: string): string {
+  return text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
+}
