@@ -2,6 +2,7 @@
 
 import { readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { createPathsMatcher, getTsconfig } from "get-tsconfig";
 import type { OpenDocument } from "../document";
 import type { Exclusion } from "./exclusion";
 import { importsOf } from "./imports";
@@ -98,11 +99,10 @@ async function readProject(path: string, folder: string): Promise<Project> {
   const above = foldersAbove(path, folder);
   const go = await nearest(above, "go.mod");
   const name = go === null ? undefined : /^module\s+"?([^\s"]+)/m.exec(go.text)?.[1];
-  const config = (await nearest(above, "tsconfig.json")) ?? (await nearest(above, "jsconfig.json"));
   return {
     folder,
     goModule: go === null || name === undefined ? null : { folder: go.folder, name },
-    paths: config === null ? null : pathsOf(config.text, config.folder),
+    aliases: aliasesOf(path),
   };
 }
 
@@ -114,26 +114,12 @@ async function nearest(folders: readonly string[], name: string) {
   return null;
 }
 
-/** compilerOptions.paths, of a file that may have comments and trailing commas. */
-function pathsOf(text: string, folder: string): Project["paths"] {
-  const kept = text.replace(
-    /("(?:\\.|[^"\\])*")|\/\/[^\n]*|\/\*[\s\S]*?\*\//g,
-    (_, string: string | undefined) => string ?? "",
-  );
+/** What tsconfig.json or jsconfig.json says of names that are no paths, with all that it extends. */
+function aliasesOf(path: string): Project["aliases"] {
   try {
-    const { compilerOptions } = JSON.parse(kept.replace(/,(?=\s*[}\]])/g, ""));
-    const { paths, baseUrl = "." } = compilerOptions ?? {};
-    const patterns = Object.entries(paths ?? {}).filter(([, targets]) => isTexts(targets));
-    if (patterns.length === 0) return null;
-    return {
-      folder: join(folder, String(baseUrl)),
-      patterns: Object.fromEntries(patterns) as Record<string, string[]>,
-    };
+    const config = getTsconfig(path) ?? getTsconfig(path, "jsconfig.json");
+    return config === null ? null : createPathsMatcher(config);
   } catch {
     return null; // the compiler will say what is wrong with it
   }
-}
-
-function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === "string");
 }

@@ -10,10 +10,8 @@ export interface Project {
   /** The workspace folder. */
   readonly folder: string;
   readonly goModule: { readonly folder: string; readonly name: string } | null;
-  readonly paths: {
-    readonly folder: string;
-    readonly patterns: Readonly<Record<string, readonly string[]>>;
-  } | null;
+  /** Absolute paths, without extensions, of a module's name; of a path none. */
+  readonly aliases: ((from: string) => string[]) | null;
 }
 
 type Resolver = (from: string, path: string, project: Project) => readonly string[];
@@ -30,18 +28,9 @@ export function candidatesOf(
 
 const EXTENSIONS = [".ts", ".tsx", ".d.ts", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs"];
 
-const script: Resolver = (from, path, { paths }) => {
+const script: Resolver = (from, path, { aliases }) => {
   if (/^\.{1,2}(\/|$)/.test(from)) return moduleFiles(join(dirname(path), from));
-  if (paths === null) return [];
-  for (const [pattern, targets] of Object.entries(paths.patterns)) {
-    const [start, end] = pattern.split("*", 2) as [string, string | undefined];
-    const matches =
-      end === undefined ? from === pattern : from.startsWith(start) && from.endsWith(end);
-    if (!matches || from.length < start.length + (end?.length ?? 0)) continue;
-    const star = from.slice(start.length, from.length - (end?.length ?? 0));
-    return targets.flatMap((target) => moduleFiles(join(paths.folder, target.replace("*", star))));
-  }
-  return [];
+  return (aliases?.(from) ?? []).flatMap(moduleFiles);
 };
 
 /** A .js in an import of TypeScript is a .ts on disk. */

@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import { createPathsMatcher } from "get-tsconfig";
 import { candidatesOf, type Project } from "../../../server/context/resolve";
 
 const folder = join("/w");
 const project: Project = {
   folder,
   goModule: { folder, name: "example.org/app" },
-  paths: { folder, patterns: { "@/*": ["src/*"], config: ["etc/config"] } },
+  aliases: createPathsMatcher({
+    path: join(folder, "tsconfig.json"),
+    config: { compilerOptions: { paths: { "@/*": ["./src/*"], config: ["./etc/config"] } } },
+  }),
 };
 
 /** `expected`, from the workspace folder on, is among the first to be tried for the import `from` in `path`. */
