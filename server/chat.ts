@@ -3,6 +3,7 @@
 
 import type { ModelInfo } from "./engine";
 import { RingsideError } from "./errors";
+import { anyOf } from "./literal";
 
 export interface Message {
   readonly role: "system" | "user" | "assistant";
@@ -81,7 +82,8 @@ function encodeChat(
     if (text !== "") tokens.push(...Array.from(encode(text, tokens.length === 0)));
     text = "";
   };
-  const special = anyOf(Object.keys(specialTokens));
+  const names = anyOf(Object.keys(specialTokens));
+  const special = names === null ? /($^)/ : new RegExp(`(${names})`); // split keeps what a group holds
   for (const segment of segments) {
     const parts = segment.from === "message" ? [segment.text] : segment.text.split(special);
     parts.forEach((part, i) => {
@@ -95,15 +97,6 @@ function encodeChat(
   }
   flush();
   return Uint32Array.from(tokens);
-}
-
-/** Matches any of `names`, the longest first, and keeps it when a text is split. */
-function anyOf(names: readonly string[]): RegExp {
-  const escaped = names
-    .filter((name) => name !== "")
-    .sort((a, b) => b.length - a.length)
-    .map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return escaped.length === 0 ? /($^)/ : new RegExp(`(${escaped.join("|")})`);
 }
 
 /** The whole prompt; `bos` is added where the template does not start with it itself. */

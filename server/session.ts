@@ -8,16 +8,15 @@ import { Devices } from "./devices";
 import { ModelEngine } from "./engine";
 import { coded, isAbort } from "./errors";
 import type { Generator } from "./generator";
-import type { Here } from "./models/advice";
+import { type Here, quickOnes } from "./models/advice";
 import { modelsDirectoryIn, resolveModel } from "./models/source";
-import { quickerThan } from "./models/suggest";
 import { type Choice, choose, chosen, deviceRows, deviceText, loadPlaced } from "./placement";
 import type { Settings, Status } from "./protocol";
 import { environmentKey, type KeyOf } from "./remote/key";
 import { endpointBase, openEndpoint } from "./remote/open";
 import { selfTest } from "./selftest";
 import type { ShownAt } from "./shown";
-import type { Tuning } from "./tuning";
+import { LINE_TOKENS, type Tuning } from "./tuning";
 import { countText, percentText } from "./units";
 
 export interface Listener extends CompletionsListener {
@@ -116,7 +115,7 @@ export class Session {
     const measured =
       tokensPerSecond === null || activeParameters === null
         ? null
-        : { tokensPerSecond, activeParameters };
+        : { keystrokeMs: (1000 * LINE_TOKENS) / tokensPerSecond, activeParameters };
     const { memoryBytes } = wishOf(settings).options;
     return { memoryBytes, measured, contextTokens: settings.contextTokens };
   }
@@ -310,7 +309,7 @@ export class Session {
 }
 
 function tryInstead({ info }: ModelEngine, { keystrokeMs }: Tuning): string {
-  const ids = quickerThan(keystrokeMs, info.activeParameters);
+  const ids = quickOnes({ keystrokeMs, activeParameters: info.activeParameters });
   return `Try ${ids.join(" or ")}.`;
 }
 

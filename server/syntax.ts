@@ -46,16 +46,24 @@ export interface CursorSyntax {
 const parsers = new Map<string, Parser>();
 
 function parserOf(language: Language): Parser {
-  let parser = parsers.get(language.id);
-  if (parser === undefined) {
-    parser = new Parser();
-    parser.setLanguage(language.grammar());
-    parsers.set(language.id, parser);
-  }
+  const parser = parsers.get(language.id) ?? newParser(language);
+  parsers.set(language.id, parser);
+  return parser;
+}
+
+/** One for who stops in the middle of a text: a parser keeps what it began. */
+export function newParser(language: Language): Parser {
+  const parser = new Parser();
+  parser.setLanguage(language.grammar());
   return parser;
 }
 
 const CHUNK = 8192; // characters handed to tree-sitter at once; one long string fails at 32,768
+
+/** `text` as a parser reads it. */
+export function inChunks(text: string): (index: number) => string {
+  return (index) => text.slice(index, index + CHUNK);
+}
 
 /** The syntax tree of `text`; null where the language has no grammar. `previous` must have been edited to match. */
 export function parse(
@@ -65,8 +73,7 @@ export function parse(
 ): Parser.Tree | null {
   const language = languageOf(languageId);
   if (language === undefined) return null;
-  const read = (index: number) => text.slice(index, index + CHUNK);
-  return parserOf(language).parse(read, previous);
+  return parserOf(language).parse(inChunks(text), previous);
 }
 
 /** What encloses `offset` in `text`, the innermost first, the file last. */

@@ -1,5 +1,7 @@
 // From how fast a model runs here to how it is used here, and what the user is told. Pure arithmetic.
 
+import { durationText } from "./units";
+
 /** Tokens a second. */
 export interface Speeds {
   readonly read: number;
@@ -19,7 +21,8 @@ export interface Tuning {
   readonly says: string;
 }
 
-const LINE = 12; // tokens of a completed line: of HumanEval's, half have 9 and three quarters 13 in ours
+/** Tokens of a completed line: of HumanEval's, half have 9 and three quarters 13 in ours. */
+export const LINE_TOKENS = 12;
 const NEW = 2; // tokens that a key adds or changes
 const REREAD_MS = 60; // for a suffix behind the prefix, which each key makes the model read again
 const MIN_REREAD = 16; // tokens; less says nothing of what follows
@@ -74,7 +77,7 @@ function paced(
   wishes: Pick<Wishes, "maxTokens">,
   where = "for this machine",
 ) {
-  const keystrokeMs = Math.round(firstMs + LINE / decodePerMs);
+  const keystrokeMs = Math.round(firstMs + LINE_TOKENS / decodePerMs);
   const verdict = keystrokeMs <= FAST_MS ? "fast" : keystrokeMs <= USABLE_MS ? "usable" : "slow";
   return {
     keystrokeMs,
@@ -85,7 +88,7 @@ function paced(
 }
 
 function sentence(verdict: Tuning["verdict"], keystrokeMs: number, where: string): string {
-  const time = keystrokeMs < 1000 ? `${keystrokeMs} ms` : `${(keystrokeMs / 1000).toFixed(1)} s`;
+  const time = durationText(keystrokeMs);
   if (verdict === "fast") return `Completes in about ${time} here.`;
   if (verdict === "usable") return `Completes in about ${time} here: in pauses, not between keys.`;
   return `Too slow ${where}: a completion would take about ${time}.`;

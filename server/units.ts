@@ -13,6 +13,11 @@ export function bytesText(bytes: number): string {
   return `${value < 9.95 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
 
+/** A short time for a reader: "87 ms", "1.2 s". */
+export function durationText(ms: number): string {
+  return ms < 1000 ? `${Math.max(1, Math.round(ms))} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
 /** `seconds` for a reader: "45 s", "3 min", "2 h 5 min". */
 export function timeText(seconds: number): string {
   if (seconds < 60) return `${Math.ceil(seconds)} s`;

@@ -1,11 +1,11 @@
 // Work that can wait, in slices so short that no keystroke notices.
 
-import Parser from "tree-sitter";
+import type Parser from "tree-sitter";
 import { languageOf } from "../languages";
+import { inChunks, newParser } from "../syntax";
 
 const SLICE_MS = 3; // then events are handled; tree-sitter overruns it by up to 4 ms
 const REST_MS = 3; // as long again: half of one core at most
-const CHUNK = 8192; // characters handed to tree-sitter at once; one long string fails at 32,768
 
 /** The one thread's spare time. Work asks `due` often, and awaits `rest` when it is. */
 export class Background {
@@ -53,13 +53,9 @@ export class Background {
   private async parseAlone(languageId: string, text: string): Promise<Parser.Tree | null> {
     const language = languageOf(languageId);
     if (language === undefined) return null;
-    let parser = this.parsers.get(languageId);
-    if (parser === undefined) {
-      parser = new Parser();
-      parser.setLanguage(language.grammar());
-      this.parsers.set(languageId, parser);
-    }
-    const read = (index: number) => text.slice(index, index + CHUNK);
+    const parser = this.parsers.get(languageId) ?? newParser(language);
+    this.parsers.set(languageId, parser);
+    const read = inChunks(text);
     const options = { progressCallback: () => this.due };
     for (;;) {
       if (this.due) await this.rest();

@@ -1,27 +1,37 @@
-// Whether a model suits this machine: pure arithmetic on its size, the memory here and a measured time.
+// Which models suit this machine: pure arithmetic on their sizes, the memory here and a measured time.
 
 import type { ModelAdvice } from "../protocol";
-import { bytesText } from "../units";
-import { type Choice, memoryBytes } from "./catalogue";
+import { bytesText, durationText } from "../units";
+import { type CatalogueModel, type Choice, catalogue, memoryBytes } from "./catalogue";
 
-/** What was measured here. */
+/** How long a completion takes with a model that runs so many parameters a token. */
+export interface Measured {
+  readonly keystrokeMs: number;
+  readonly activeParameters: number;
+}
+
 export interface Here {
   /** Bytes that a model may take. */
   readonly memoryBytes: number;
-  /** How fast a model writes that runs so many parameters a token; null: not measured. */
-  readonly measured: { readonly tokensPerSecond: number; readonly activeParameters: number } | null;
+  readonly measured: Measured | null;
   readonly contextTokens: number;
 }
 
-const LINE_TOKENS = 12; // of a completed line; see tuning.ts
 const QUICK_MS = 400; // from a key to the completion: below what is called a pause to think
 const SLOW_MS = 1500; // beyond that, nobody waits
+const MOST = 2; // models that are named in place of one that is too slow
 
 /** Time grows as the weights that a token takes: a model's decoding is bound by reading them. */
-function expectedMs({ model }: Choice, { measured }: Here): number | null {
-  if (measured === null) return null;
-  const heavier = (model.parameters.active * 1e9) / measured.activeParameters;
-  return (1000 * LINE_TOKENS * heavier) / measured.tokensPerSecond;
+function expectedMs({ parameters }: CatalogueModel, measured: Measured): number {
+  return measured.keystrokeMs * ((parameters.active * 1e9) / measured.activeParameters);
+}
+
+const completes = ({ prompts }: CatalogueModel) => prompts !== "chat";
+
+/** The better one first: by HumanEval, then by size. */
+function byWorth(a: CatalogueModel, b: CatalogueModel): number {
+  const passed = ({ humanEval }: CatalogueModel) => humanEval?.passAt1 ?? 0;
+  return passed(b) - passed(a) || b.parameters.total - a.parameters.total;
 }
 
 export function advise(choice: Choice, here: Here): ModelAdvice {
@@ -31,23 +41,32 @@ export function advise(choice: Choice, here: Here): ModelAdvice {
     const says = `too large here: takes ${memory}, and may take ${bytesText(here.memoryBytes)}`;
     return { level: "tooLarge", says };
   }
-  const ms = expectedMs(choice, here);
-  if (ms === null) return { level: "fits", says: memory };
-  const time = ms < 1000 ? `${Math.max(1, Math.round(ms))} ms` : `${(ms / 1000).toFixed(1)} s`;
-  const says = `about ${time} a completion here, ${memory}`;
+  if (here.measured === null) return { level: "fits", says: memory };
+  const ms = expectedMs(choice.model, here.measured);
+  const says = `about ${durationText(ms)} a completion here, ${memory}`;
   return { level: ms <= QUICK_MS ? "quick" : ms <= SLOW_MS ? "fits" : "slow", says };
 }
 
-/** Of what completes, the best that is quick: by HumanEval, then by size. Its index; -1: none. */
-export function recommended(choices: readonly Choice[], advice: readonly ModelAdvice[]): number {
-  const score = ({ model }: Choice) =>
-    [model.humanEval?.passAt1 ?? 0, model.parameters.total] as const;
-  let best = -1;
-  choices.forEach((choice, i) => {
-    if (advice[i]!.level !== "quick" || choice.model.prompts === "chat") return;
-    if (choice.variant !== choice.model.variants[0]) return; // the form to take
-    const [a, b] = [score(choice), best === -1 ? [-1, 0] : score(choices[best]!)];
-    if (a[0] > b[0]! || (a[0] === b[0] && a[1] > b[1]!)) best = i;
-  });
-  return best;
+/** Of what completes, the best that is quick here and fits, in the form to take; null: none. */
+export function recommended(choices: readonly Choice[], here: Here): Choice | null {
+  const quick = choices.filter(
+    (choice) =>
+      completes(choice.model) &&
+      choice.variant === choice.model.variants[0] &&
+      advise(choice, here).level === "quick",
+  );
+  return quick.sort((a, b) => byWorth(a.model, b.model))[0] ?? null;
+}
+
+/** Ids of models that complete and should be quick here, the best first; the bundled one always is. */
+export function quickOnes(
+  measured: Measured,
+  models: readonly CatalogueModel[] = catalogue,
+): string[] {
+  const quick = models.filter(
+    (model) =>
+      completes(model) && model.variants.length > 0 && expectedMs(model, measured) <= QUICK_MS,
+  );
+  const best = quick.sort(byWorth).slice(0, MOST);
+  return [...best.map(({ id }) => id), "ringside-small"];
 }

@@ -30,9 +30,8 @@ export function describe(choice: Choice, modelsDirectory: string) {
 /** The forms that can be downloaded, for the editor to choose from, and how they suit this machine. */
 export function downloadable(modelsDirectory: string, here: Here): DownloadableModel[] {
   const forms = choices().filter(({ variant }) => variant !== null);
-  const advice = forms.map((choice) => advise(choice, here));
-  const best = recommended(forms, advice);
-  return forms.map((choice, i) => {
+  const best = recommended(forms, here);
+  return forms.map((choice) => {
     const { id, name, quantization, bytes, sizeIsExact, ...model } = describe(
       choice,
       modelsDirectory,
@@ -46,8 +45,8 @@ export function downloadable(modelsDirectory: string, here: Here): DownloadableM
       title: `${name} (${quantization})`,
       detail: facts.join(", "),
       downloaded: model.downloaded,
-      advice: advice[i]!,
-      recommended: i === best,
+      advice: advise(choice, here),
+      recommended: choice === best,
     };
   });
 }

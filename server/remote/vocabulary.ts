@@ -2,6 +2,7 @@
 // of them, and what comes of it is text again.
 
 import { type Fim, fimOf, markersOf } from "../fim";
+import { anyOf } from "../literal";
 import type { Vocabulary } from "../prompt";
 
 const FIRST_MARKER = 0x110000; // above Unicode
@@ -33,8 +34,8 @@ export class TextVocabulary implements Vocabulary {
     /** Texts that end what the model writes. */
     readonly stops: readonly string[],
   ) {
-    const texts = stops.map((text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-    this.literal = texts.length === 0 ? null : new RegExp(texts.join("|"), "g");
+    const texts = anyOf(stops);
+    this.literal = texts === null ? null : new RegExp(texts, "g");
   }
 
   /** That of a model whose name tells how it fills in the middle, or null. */

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
-import { catalogue } from "../../server/models/catalogue";
-import { quickerThan } from "../../server/models/suggest";
 import { tune, tuneRemote } from "../../server/tuning";
 
 const wishes = { contextTokens: 2048, maxTokens: 48, rereads: false };
@@ -62,22 +60,4 @@ suite("tuning", () => {
         },
       ),
     ));
-});
-
-suite("suggestions", () => {
-  test("are quick enough, the best first, and end with the bundled model", () => {
-    const ids = quickerThan(4000, 7.6e9); // a tenth: 0.76 billion
-    assert.deepEqual(ids, ["qwen2.5-coder-0.5b", "ringside-small"]);
-    const more = quickerThan(1000, 7.6e9); // 3.04 billion
-    assert.equal(more.at(-1), "ringside-small");
-    assert.ok(more.length === 3 && !more.includes("qwen2.5-coder-7b"));
-  });
-  test("name models of the catalogue that fill in the middle", () => {
-    for (const id of quickerThan(2000, 30e9)) {
-      const model = catalogue.find((entry) => entry.id === id)!;
-      assert.notEqual(model.prompts, "chat");
-    }
-  });
-  test("leave the bundled model where nothing else is quick enough", () =>
-    assert.deepEqual(quickerThan(60_000, 0.5e9), ["ringside-small"]));
 });
