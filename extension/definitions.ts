@@ -16,9 +16,6 @@ import { type DefinitionNear, type DefinitionsParams, definitionsMethod } from "
 
 const LIMIT_MS = 500; // in all; what has come by then is the answer
 const MAX_DEFINITIONS = 5;
-const MAX_NAMES = 12; // that are asked about
-const LINES_BEFORE = 8; // of the cursor
-const ENCLOSING = 2; // lines that the cursor's block stands in
 const MAX_LINES = 12; // of a declaration
 const SCHEMES = new Set(["file", "vscode-remote", "vscode-vfs"]);
 
@@ -29,7 +26,7 @@ export function answerDefinitions(client: LanguageClient): void {
 
 /** The definitions found within LIMIT_MS. Never rejects. */
 async function definitionsNear(
-  { uri, line, character }: DefinitionsParams,
+  { uri, names }: DefinitionsParams,
   token: CancellationToken,
 ): Promise<DefinitionNear[]> {
   const document = workspace.textDocuments.find(
@@ -45,7 +42,7 @@ async function definitionsNear(
     files.set(key, lines);
     return lines;
   };
-  const asked = placesOfNames(document, line, character).map(async (place, index) => {
+  const asked = names.map(async (place, index) => {
     const definition = await definitionAt(
       document,
       place,
@@ -60,38 +57,7 @@ async function definitionsNear(
   return [...unique.values()].slice(0, MAX_DEFINITIONS);
 }
 
-interface Place {
-  readonly line: number;
-  readonly character: number;
-}
-
-/** Where names stand: those before the cursor from the nearest on, then those of the enclosing lines. */
-function placesOfNames(document: TextDocument, line: number, character: number): Place[] {
-  const last = Math.min(line, document.lineCount - 1);
-  const first = Math.max(0, last - LINES_BEFORE);
-  const near = Array.from({ length: last - first + 1 }, (_, i) => last - i);
-  const byName = new Map<string, Place>();
-  for (const at of [...near, ...enclosingLines(document, first)]) {
-    const text = document.lineAt(at).text.slice(0, at === line ? character : undefined);
-    for (const match of [...text.matchAll(/[\p{L}_$][\p{L}\p{N}_$]{2,}/gu)].reverse()) {
-      if (!byName.has(match[0])) byName.set(match[0], { line: at, character: match.index });
-    }
-  }
-  return [...byName.values()].slice(0, MAX_NAMES);
-}
-
-/** Going up from `line`, the lines that are indented less than what they enclose. */
-function enclosingLines(document: TextDocument, line: number): number[] {
-  const found: number[] = [];
-  let least = document.lineAt(line).firstNonWhitespaceCharacterIndex;
-  for (let at = line - 1; at >= 0 && found.length < ENCLOSING && least > 0; at--) {
-    const { isEmptyOrWhitespace, firstNonWhitespaceCharacterIndex } = document.lineAt(at);
-    if (isEmptyOrWhitespace || firstNonWhitespaceCharacterIndex >= least) continue;
-    least = firstNonWhitespaceCharacterIndex;
-    found.push(at);
-  }
-  return found;
-}
+type Place = DefinitionsParams["names"][number];
 
 /** What the name at `place` means, if that is declared in another file. */
 async function definitionAt(

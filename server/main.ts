@@ -15,6 +15,7 @@ import {
   TextDocuments,
 } from "vscode-languageserver/node";
 import { TextDocument } from "vscode-languageserver-textdocument";
+import { namesNear } from "./context/names";
 import { fileOf } from "./context/paths";
 import { watchedFiles } from "./context/source";
 import type { OpenDocument } from "./document";
@@ -234,6 +235,8 @@ function asOpen(document: TextDocument): OpenDocument {
   };
 }
 
+const MAX_ASKED = 12; // names whose definitions the editor is asked for at once
+
 /** What the editor knows of a document that is as the editor has it. */
 async function definitionsNear(
   { uri, text }: OpenDocument,
@@ -241,7 +244,9 @@ async function definitionsNear(
 ): Promise<readonly DefinitionNear[]> {
   const document = documents.get(uri);
   if (document === undefined || document.getText() !== text) return []; // a notebook, or text not yet written
-  const params: DefinitionsParams = { uri, ...document.positionAt(offset) };
+  const near = namesNear(text, offset).slice(0, MAX_ASKED);
+  const names = near.map((name) => document.positionAt(name.offset));
+  const params: DefinitionsParams = { uri, names };
   return connection.sendRequest<DefinitionNear[]>(definitionsMethod, params);
 }
 

@@ -2,22 +2,18 @@
 // around the cursor.
 
 import { type OpenDocument, shortPath } from "../document";
-import { indentOf } from "../finish";
 import { languageIdOfPath, languageOf } from "../languages";
 import type { SnippetSource } from "../prompt";
 import { type Candidate, sameFamily } from "./candidate";
 import type { Imported } from "./imported";
+import { namesNear } from "./names";
 import { fileOf, uriOf } from "./paths";
 import type { Located, SymbolIndex } from "./symbolindex";
 
 const MAX_LINES = 24; // of one outline
 const MAX_MEMBERS = 12; // of one class
 const MAX_OUTLINES = 8;
-const MAX_NAMES = 48; // around the cursor that are looked up
 const MAX_SAME = 3; // definitions of one name: what has more is a word like "get"
-const LINES_BEFORE = 12; // of the cursor, whose names are looked up
-const LINES_AFTER = 4;
-const ENCLOSING = 3; // lines that the cursor's block stands in, the same
 
 /** What is imported, file by file; those whose names stand around the cursor first. */
 export function importedOutlines(
@@ -55,7 +51,7 @@ export function namedOutlines(
 ): Candidate[] {
   const own = fileOf(document.uri) ?? document.uri;
   const byFile = new Map<string, Located[]>(); // in the order of the names
-  for (const name of namesNear(document.text, offset)) {
+  for (const { name } of namesNear(document.text, offset)) {
     const definitions = index.find(name);
     if (definitions.length > MAX_SAME || definitions.some(({ path }) => path === own)) continue;
     for (const definition of definitions) {
@@ -68,34 +64,6 @@ export function namedOutlines(
   return Array.from(byFile)
     .slice(0, MAX_OUTLINES)
     .flatMap(([path, definitions]) => outline("symbol", path, definitions));
-}
-
-/** The names around `offset` and in the lines that its block stands in, the nearest first. */
-export function namesNear(text: string, offset: number): string[] {
-  const before = text.slice(Math.max(0, offset - 8000), offset).split("\n");
-  const after = text
-    .slice(offset, offset + 1000)
-    .split("\n")
-    .slice(0, LINES_AFTER);
-  const near = before.slice(-LINES_BEFORE);
-  const enclosing = enclosingLines(before.slice(0, -LINES_BEFORE), indentOf(near[0] ?? ""));
-  const names = (lines: readonly string[]) =>
-    lines.join("\n").match(/[\p{L}_$][\p{L}\p{N}_$]{2,}/gu) ?? [];
-  const all = [...names(near).reverse(), ...names(after), ...names(enclosing)];
-  return [...new Set(all)].slice(0, MAX_NAMES);
-}
-
-/** Going up from the last of `lines`, those that are indented less than what they enclose. */
-function enclosingLines(lines: readonly string[], indent: number): string[] {
-  const found: string[] = [];
-  let least = indent;
-  for (let i = lines.length - 1; i >= 0 && found.length < ENCLOSING && least > 0; i--) {
-    const line = lines[i]!;
-    if (line.trim() === "" || indentOf(line) >= least) continue;
-    least = indentOf(line);
-    found.push(line);
-  }
-  return found;
 }
 
 /** The first of a file's `definitions`, as many as a snippet holds, in the file's order; members stand in their class. */

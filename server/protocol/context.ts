@@ -1,14 +1,13 @@
 // What the server asks the editor about the code around the cursor.
 
-/** A place in a document that the server has open. */
+/** Names in a document that the server has open, the most wanted first. */
 export interface DefinitionsParams {
   readonly uri: string;
-  /** Both counted from 0, the character in UTF-16 units. */
-  readonly line: number;
-  readonly character: number;
+  /** Where they start: lines counted from 0, characters in UTF-16 units. */
+  readonly names: readonly { readonly line: number; readonly character: number }[];
 }
 
-/** A definition of a name that stands near the place. */
+/** The definition of one of the names. */
 export interface DefinitionNear {
   readonly uri: string;
   /** Counted from 0; where `text` starts. */
@@ -19,6 +18,6 @@ export interface DefinitionNear {
 
 /**
  * Request to the client, if its initialization options say `definitions: true`. Its result is
- * DefinitionNear[]: definitions of the names near the place, the nearest name's first; [] for none.
+ * DefinitionNear[]: definitions of the names in other files, in the names' order; [] for none.
  */
 export const definitionsMethod = "ringside/definitions";

@@ -107,11 +107,12 @@ suite("context in the server", () => {
   test("asks the editor for definitions where the cursor is, and shows them next time", () =>
     check({}, async ({ whyAt, asked, folder }) => {
       await whyAt("a.ts", "const a = someValue\nconst b = ");
-      const { uri, line, character } = asked[0]!;
-      assert.deepEqual(
-        [uri, line, character],
-        [pathToFileURL(join(folder, "a.ts")).href, 1, "const b = ".length],
-      );
+      const { uri, names } = asked[0]!;
+      assert.equal(uri, pathToFileURL(join(folder, "a.ts")).href);
+      assert.deepEqual(names, [
+        { line: 1, character: 0 }, // const
+        { line: 0, character: "const a = ".length }, // someValue
+      ]);
       const why = await whyAt("a.ts", "const a = someValue\nconst b = 2 + ");
       assert.match(why, /defines what is used here \| `.*editor\.ts`/);
     }));
