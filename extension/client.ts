@@ -17,14 +17,12 @@ import {
   type Status,
   statusMethod,
 } from "../server/protocol";
+import { codeSchemes } from "./schemes";
 import { allExcludedFiles } from "./settings";
 import { answerDefinitions } from "./definitions";
 
 const RESTARTS = 5; // within WINDOW_MS; a server that dies more often is broken, not unlucky
 const WINDOW_MS = 180_000;
-
-/** Where code is written; not the log, the output of a task or the old side of a comparison. */
-const schemes = ["file", "untitled", "vscode-remote", "vscode-notebook-cell", "vscode-vfs"];
 
 /** What the extension hears of the server. */
 export interface Listeners {
@@ -44,7 +42,7 @@ export function createClient(
     "Ringside",
     { module, transport: TransportKind.ipc },
     {
-      documentSelector: schemes.map((scheme) => ({ scheme })),
+      documentSelector: codeSchemes.map((scheme) => ({ scheme })),
       initializationOptions: {
         storage: context.globalStorageUri.fsPath,
         definitions: true,

@@ -13,11 +13,11 @@ import {
 } from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import { type DefinitionNear, type DefinitionsParams, definitionsMethod } from "../server/protocol";
+import { fileSchemes } from "./schemes";
 
 const LIMIT_MS = 500; // in all; what has come by then is the answer
 const MAX_DEFINITIONS = 5;
 const MAX_LINES = 12; // of a declaration
-const SCHEMES = new Set(["file", "vscode-remote", "vscode-vfs"]);
 
 /** Answers the server's requests. */
 export function answerDefinitions(client: LanguageClient): void {
@@ -78,7 +78,7 @@ async function definitionAt(
       "targetUri" in location
         ? [location.targetUri, location.targetRange]
         : [location.uri, location.range];
-    if (!SCHEMES.has(uri.scheme) || uri.toString() === document.uri.toString()) return [];
+    if (!fileSchemes.includes(uri.scheme) || uri.toString() === document.uri.toString()) return [];
     const lines = await linesIn(uri);
     return [
       {

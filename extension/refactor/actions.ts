@@ -10,7 +10,8 @@ import {
   languages,
   Range,
 } from "vscode";
-import { type RefactorArgument, schemes } from "./commands";
+import { documentSchemes } from "../schemes";
+import type { RefactorArgument } from "./commands";
 
 const provider: CodeActionProvider = {
   provideCodeActions({ uri }, range, { diagnostics, triggerKind }) {
@@ -40,7 +41,7 @@ const provider: CodeActionProvider = {
 
 export function registerActions(): Disposable {
   return languages.registerCodeActionsProvider(
-    schemes.map((scheme) => ({ scheme })),
+    documentSchemes.map((scheme) => ({ scheme })),
     provider,
     { providedCodeActionKinds: [CodeActionKind.QuickFix, CodeActionKind.RefactorRewrite] },
   );

@@ -10,6 +10,7 @@ import {
   workspace,
 } from "vscode";
 import type { RefactorPreset, RefactorProblem } from "../../server/protocol";
+import { documentSchemes } from "../schemes";
 import { acceptAll, acceptOne } from "./accept";
 import type { RefactorController } from "./controller";
 import { type Instruction, presets } from "./presets";
@@ -31,8 +32,6 @@ export interface RefactorArgument {
 
 const SHOWN_MS = 3000; // of a message in the status bar
 const PROBLEMS = 50; // more are not told: the first ones are the cause of the rest
-
-export const schemes: readonly string[] = ["file", "untitled", "vscode-remote"];
 
 type Run = (services: RefactorServices, argument?: unknown) => Promise<void> | void;
 
@@ -104,7 +103,7 @@ async function start({ refactor }: RefactorServices, argument: RefactorArgument)
   const editor = window.activeTextEditor;
   const meant = argument.uri ?? editor?.document.uri;
   const uri = meant?.scheme === SCHEME ? refactor.find(meant)?.uri : meant; // of a proposal, its file
-  if (uri === undefined || !schemes.includes(uri.scheme)) {
+  if (uri === undefined || !documentSchemes.includes(uri.scheme)) {
     window.setStatusBarMessage("There is no code here to refactor", SHOWN_MS);
     return;
   }

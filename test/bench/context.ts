@@ -6,12 +6,10 @@
 // not trained on, with three files of the same package open, chosen at random. At each the model says
 // how probable the rest of the line and the next line are, after each choice of snippets.
 
-import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { diffLines } from "diff";
 import { cursorAt } from "../../server/completion";
 import { Context, defaultWeights, type Weights } from "../../server/context/context";
 import { uriOf } from "../../server/context/paths";
@@ -22,6 +20,7 @@ import { languages } from "../../server/languages";
 import { buildPrompt, type Snippet, snippetTokensOf, type Vocabulary } from "../../server/prompt";
 import { parse, syntaxAt } from "../../server/syntax";
 import { randomNumbers } from "./corpus";
+import { type Place, WrittenPlaces } from "./written_places";
 
 const root = join(__dirname, "..", "..");
 const packages = [
@@ -32,8 +31,6 @@ const packages = [
   "domutils/lib",
 ];
 const PROMPT_TOKENS = 2048; // the default
-const COMMITS = 132;
-const MAX_FILE = 40_000; // characters
 
 const { values } = parseArgs({
   options: {
@@ -46,96 +43,7 @@ const { values } = parseArgs({
 });
 
 const random = randomNumbers(Number(values.seed));
-const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
-const shuffled = <T>(items: readonly T[]): T[] =>
-  items
-    .map((item) => ({ item, key: random() }))
-    .sort((a, b) => a.key - b.key)
-    .map(({ item }) => item);
-
-/** A file before and after an edit, of which line `line` (counted from 0) is part. */
-interface Edited {
-  readonly path: string;
-  readonly before: string;
-  readonly after: string;
-  readonly line: number;
-}
-
-interface Place {
-  readonly workspace: string;
-  readonly target: Edited;
-  readonly others: readonly Edited[];
-}
-
-const git = (...args: string[]) =>
-  execFileSync("git", args, {
-    cwd: root,
-    encoding: "utf8",
-    maxBuffer: 1 << 28,
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-
-/** Lines that were written in `after`, with enough in them to be guessed. */
-function writtenLines(before: string, after: string): number[] {
-  const lines: number[] = [];
-  let line = 0;
-  for (const { added, removed, value, count } of diffLines(before, after)) {
-    const texts = value.split("\n");
-    if (added)
-      for (let i = 0; i < count; i++) if (/\w.*\w.*\w/.test(texts[i]!)) lines.push(line + i);
-    if (!removed) line += count;
-  }
-  return lines;
-}
-
-function editedIn(commit: string, path: string): Edited[] {
-  const [before, after] = [git("show", `${commit}^:${path}`), git("show", `${commit}:${path}`)];
-  const lines = writtenLines(before, after);
-  if (lines.length === 0 || after.length > MAX_FILE) return [];
-  return [{ path: join(root, path), before, after, line: pick(lines) }];
-}
-
-function placesOfHistory(count: number): Place[] {
-  const commits = git("log", "--no-merges", "--format=%H", "-n", String(COMMITS))
-    .trim()
-    .split("\n");
-  const places: Place[] = [];
-  for (let tries = 0; places.length < count && tries < 10 * count; tries++) {
-    const commit = pick(commits);
-    const paths = git("show", "--format=", "--name-only", "--diff-filter=M", commit)
-      .split("\n")
-      .filter(
-        (path) => isSourcePath(path) && /^(server|extension|native|kernels|training)\//.test(path),
-      );
-    const some = shuffled(paths).slice(0, 4);
-    const [target, ...others] =
-      some.length < 2 ? [] : some.flatMap((path) => editedIn(commit, path));
-    if (target !== undefined && others.length > 0) places.push({ workspace: root, target, others });
-  }
-  return places;
-}
-
-function placesOfPackages(folders: readonly string[], count: number): Place[] {
-  const files = folders.map((folder) =>
-    readdirSync(folder, { recursive: true, encoding: "utf8" })
-      .map((path) => join(folder, path))
-      .filter((path) => isSourcePath(path) && !/\.d\.ts$|\.(test|spec)\.|_test/.test(path))
-      .flatMap((path) => {
-        const after = readFileSync(path, "utf8");
-        const lines = writtenLines("", after).slice(8);
-        if (lines.length < 20 || after.length > MAX_FILE) return [];
-        const line = pick(lines);
-        const kept = after.split("\n");
-        kept.splice(line, 2);
-        return [{ path, before: kept.join("\n"), after, line }];
-      }),
-  );
-  return Array.from({ length: count }, (_, i) => {
-    const at = i % folders.length;
-    const [target, ...others] = shuffled(files[at]!).slice(0, 4);
-    return { workspace: folders[at]!, target: target!, others };
-  });
-}
+const written = new WrittenPlaces(random);
 
 const off = (...sources: (keyof Weights)[]): Weights => ({
   ...defaultWeights,
@@ -364,7 +272,7 @@ async function replay(context: Context | null, vocabulary: Vocabulary, paths: re
 
 /** How long a choice takes: going through the server's files, each visit a new one. */
 async function measureChoices(context: Context, vocabulary: Vocabulary) {
-  const paths = shuffled(
+  const paths = written.shuffled(
     readdirSync(join(root, "server"), { recursive: true, encoding: "utf8" })
       .map((path) => join(root, "server", path))
       .filter(isSourcePath),
@@ -430,8 +338,8 @@ async function main(): Promise<void> {
   await Promise.all(Object.values(contexts).map((one) => one.idle()));
   const [count, further] = [Number(values.places) / 2, Number(values.covered) / 2];
   const places = {
-    history: placesOfHistory(count + further),
-    packages: placesOfPackages(folders, count + further),
+    history: written.ofHistory(count + further),
+    packages: written.ofPackages(folders, count + further),
   };
   const rows: { set: string; scores: Record<string, Scores> }[] = [];
   for (const [set, list] of Object.entries(places)) {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import { documentSchemes } from "../../extension/schemes";
 import manifest from "../../package.json";
 
 const source = ["commands.ts", "refactor/commands.ts"]
@@ -83,6 +84,11 @@ suite("manifest", () => {
       "ringside.endpoint",
       "ringside.endpointModel",
     ]);
+  });
+  test("offers refactoring where it works", () => {
+    const items = manifest.contributes.menus["editor/context"];
+    const [, schemes] = /resourceScheme =~ \/\^\((.*)\)\$\//.exec(items[0]!.when) ?? [];
+    assert.deepEqual(schemes?.split("|"), documentSchemes);
   });
   test("starts with the first file, not with the window", () =>
     assert.deepEqual(manifest.activationEvents, ["onLanguage"]));
