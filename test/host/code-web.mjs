@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Stands in for the VS Code executable: takes --extensionDevelopmentPath=, --extensionTestsPath= and a
-// folder, runs the suite in the VS Code server and Chromium, and exits with the suite's code.
+// folder or a workspace's file, runs the suite in the VS Code server and Chromium, and exits with the suite's code.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

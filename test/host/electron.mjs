@@ -2,15 +2,20 @@
 // Where there is no display: xvfb-run -a npm run test:electron.
 
 import { runTests } from "@vscode/test-electron";
-import { buildSuite, root, workspace } from "./suite.mjs";
+import { buildSuite, makeWorkspace, root } from "./suite.mjs";
 
+const { file, remove } = makeWorkspace();
+let code = 0;
 try {
   await runTests({
     extensionDevelopmentPath: root,
     extensionTestsPath: await buildSuite(),
-    launchArgs: [workspace, "--disable-extensions", "--disable-workspace-trust"],
+    launchArgs: [file, "--disable-extensions", "--disable-workspace-trust"],
   });
 } catch (error) {
   console.error(error);
-  process.exit(1);
+  code = 1;
+} finally {
+  remove();
 }
+process.exit(code);

@@ -117,11 +117,11 @@ export async function startBrowser() {
   return chromium.launch({ executablePath, args });
 }
 
-/** The workbench's address for `folder`, with `payload` entries as the desktop's flags. */
+/** The workbench's address for `folder`, or for a workspace by its file, with `payload` entries as the desktop's flags. */
 export function workbenchUrl(port, folder, payload = {}) {
   const entries = Object.entries({ skipWelcome: "true", enableProposedApi: "", ...payload });
   const url = new URL(`http://127.0.0.1:${port}/`);
-  url.searchParams.set("folder", folder);
+  url.searchParams.set(folder.endsWith(".code-workspace") ? "workspace" : "folder", folder);
   url.searchParams.set("payload", JSON.stringify(entries));
   return url.href;
 }

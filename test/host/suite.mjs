@@ -1,5 +1,7 @@
 // Bundles the integration suite into one file that an extension host can load.
 
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -22,4 +24,23 @@ export async function buildSuite() {
     logLevel: "error",
   });
   return outfile;
+}
+
+/**
+ * A workspace of two folders in a place of its own: the sample, and one that git has a say in. Returns
+ * its file, and what removes it all.
+ */
+export function makeWorkspace() {
+  const place = mkdtempSync(join(tmpdir(), "ringside-workspace-"));
+  cpSync(workspace, join(place, "shop"), { recursive: true });
+  const tools = join(place, "tools");
+  mkdirSync(join(tools, "generated"), { recursive: true });
+  const ruler =
+    "export function measureParcel(width: number, height: number): number {\n  return 0;\n}\n";
+  writeFileSync(join(tools, "ruler.ts"), ruler);
+  writeFileSync(join(tools, ".gitignore"), "generated/\n");
+  writeFileSync(join(tools, "generated", "table.ts"), "export const table = [];\n");
+  const file = join(place, "both.code-workspace");
+  writeFileSync(file, JSON.stringify({ folders: [{ path: "shop" }, { path: "tools" }] }));
+  return { file, remove: () => rmSync(place, { recursive: true }) };
 }

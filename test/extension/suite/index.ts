@@ -19,6 +19,7 @@ export async function run(): Promise<void> {
   mocha.suite.emit("pre-require", globalThis, "completion", mocha);
   require("./completion.test");
   require("./endpoint.test");
+  require("./folders.test");
   require("./lifecycle.test");
   require("./manners.test");
   require("./models.test");

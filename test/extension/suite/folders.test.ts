@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import * as vscode from "vscode";
+import { api, nothingToAccept, ready, trigger, type, until } from "./editor";
+
+/** The folder `name` of the workspace, which has two. */
+function folder(name: string): vscode.Uri {
+  const found = vscode.workspace.workspaceFolders?.find((each) => each.name === name);
+  assert.ok(found !== undefined, `no folder ${name}`);
+  return found.uri;
+}
+
+/** Opens a file there, the cursor behind `text`, which is put at its end. */
+async function openIn(name: string, path: string, text: string): Promise<vscode.TextEditor> {
+  const uri = vscode.Uri.joinPath(folder(name), path);
+  const editor = await vscode.window.showTextDocument(uri);
+  const end = editor.document.positionAt(editor.document.getText().length);
+  await editor.edit((edit) => edit.insert(end, text));
+  const after = editor.document.positionAt(editor.document.getText().length);
+  editor.selection = new vscode.Selection(after, after);
+  return editor;
+}
+
+suite("a workspace of several folders", () => {
+  suiteSetup(ready);
+  teardown(async () => {
+    await vscode.commands.executeCommand("workbench.action.files.revert");
+    await vscode.commands.executeCommand("workbench.action.closeAllEditors");
+  });
+
+  test("shows in one what another defines", async () => {
+    const editor = await openIn(
+      "shop",
+      "cart.ts",
+      "\nconst size = measureParcel(2, 3);\nconst s = ",
+    );
+    const { why } = await api();
+    const reason = await until("the other folder's file among the prompt's parts", async () => {
+      await type("s"); // another place each time: what is known is not asked about again
+      await new Promise((done) => setTimeout(done, 500));
+      const text = await why(editor.document.uri);
+      return /ruler\.ts/.test(text) ? text : null;
+    });
+    assert.match(reason, /defines what is named here \| `[^`]*tools\/ruler\.ts`/);
+  });
+
+  test("heeds what git ignores in each", async () => {
+    const editor = await openIn("tools", "generated/table.ts", "export const row = ");
+    await type("t");
+    await trigger();
+    assert.ok(await nothingToAccept(editor, 1000));
+    const { why } = await api();
+    assert.match(await why(editor.document.uri), /ignored by git \(generated\/ in /);
+  });
+});
