@@ -1,7 +1,9 @@
 // What is shown while code is still being written: what is there, then the rest of the old code, so that
 // the diff shows what has changed so far and not all that is yet to come as gone.
 
-const WORK = 1_000_000; // pairs of lines that are compared at most, a few milliseconds
+import { diffArrays } from "diff";
+
+const DIFF_MS = 20; // then it is taken to go on line for line
 
 /** `written`, then `original` from where it seems to go on. */
 export function withRest(original: string, written: string): string {
@@ -17,15 +19,13 @@ export function withRest(original: string, written: string): string {
 
 /** The line of `old` behind the last one that `lines` have, both gone through in order. */
 function goesOnAt(old: readonly string[], lines: readonly string[]): number {
-  if (old.length * lines.length > WORK) return Math.min(old.length, lines.length);
-  // common[j]: how many lines all of `lines` so far have in common with the first j of `old`.
-  let common = new Uint32Array(old.length + 1);
-  for (const line of lines) {
-    const grown = new Uint32Array(old.length + 1);
-    for (let j = 1; j <= old.length; j++) {
-      grown[j] = old[j - 1] === line ? common[j - 1]! + 1 : Math.max(common[j]!, grown[j - 1]!);
-    }
-    common = grown;
+  const parts = diffArrays([...old], [...lines], { timeout: DIFF_MS });
+  if (parts === undefined) return Math.min(old.length, lines.length);
+  let line = 0;
+  let behind = 0;
+  for (const { added, removed, count } of parts) {
+    if (!added) line += count;
+    if (!added && !removed) behind = line;
   }
-  return common.indexOf(common.at(-1)!);
+  return behind;
 }

@@ -27,7 +27,6 @@ interface Answer {
 export class Definitions {
   private answer: Answer | null = null;
   private asking: AbortController | null = null;
-
   private source: DefinitionSource | null = null;
 
   use(source: DefinitionSource): void {

@@ -4,7 +4,7 @@
 import type { Message } from "../chat";
 import { isAbort } from "../errors";
 import type { ChatOptions, Generated, GenerateOptions, Generator } from "../generator";
-import type { Prompt } from "../prompt";
+import type { PromptTokens } from "../prompt";
 import { Answer } from "./answer";
 import type { EndpointClient, Limits } from "./client";
 import { type Body, Dialect } from "./dialect";
@@ -107,7 +107,7 @@ export class RemoteEngine implements Generator {
   }
 
   async generate(
-    { tokens }: Prompt,
+    { tokens }: PromptTokens,
     options: GenerateOptions,
     signal: AbortSignal,
     limits: Partial<Limits> = {},
