@@ -262,12 +262,13 @@ async function alternatives(
 
 /** Of what was written, what is shown: all of it to who asked for it, else what is likely enough. */
 function proposed(
-  { written, typed }: Found | (Entry & { typed: number }),
+  found: Found,
   calls: readonly ModelCall[],
   start: number,
   { invoked }: Request,
   { eagerness }: Settings,
 ): Completion {
+  const { written, typed } = found;
   const source = calls.length > 0 ? "model" : "cache";
   const left = written
     .map(({ text, tokens }) => ({
@@ -276,7 +277,7 @@ function proposed(
     }))
     .filter(({ text }) => text !== "");
   const first = left[0];
-  const silence = invoked ? null : silenceOf(first, eagerness);
+  const silence = invoked ? null : silenceOf(first, isUnsure(found), eagerness);
   return {
     proposals: silence === null ? left : [],
     source,
@@ -290,11 +291,17 @@ function proposed(
 const NOTHING = "the model has nothing to say here";
 
 /** Why what the model wrote is not shown to someone who did not ask for it, or null. */
-function silenceOf(first: Proposal | undefined, eagerness: Settings["eagerness"]): string | null {
+function silenceOf(
+  first: Proposal | undefined,
+  unsure: boolean,
+  eagerness: Settings["eagerness"],
+): string | null {
   if (first === undefined) return NOTHING;
   if (onlyCloses(first.text)) return "it only closes what is open";
   const heldBack = heldBackBecause(first.confidence, eagerness);
-  return heldBack === null ? null : `held back: ${heldBack}`;
+  if (heldBack !== null) return `held back: ${heldBack}`;
+  // What is left of the line may be likely enough, but it is not all of it.
+  return unsure ? "held back: the line that it is of became too unlikely" : null;
 }
 
 function silent(silence: string): Completion {

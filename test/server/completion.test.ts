@@ -194,6 +194,18 @@ suite("what the model gives up", () => {
     }
     assert.deepEqual(asked, [Math.log(0.25)]);
   });
+  test("is not shown either where what is left of it is likely", async () => {
+    const { services } = servicesThatWrite("");
+    const tokens = [
+      { text: "b", logProbability: Math.log(0.9) },
+      { text: ")", logProbability: Math.log(0.1) }, // which the suffix has already
+    ];
+    const generate = async () => ({ text: "b)", tokens, stop: "unsure" });
+    const engine = { ...services.engine, generate } as unknown as ModelEngine;
+    const found = await complete({ ...services, engine }, requestAt("f(a, |);"), never);
+    assert.deepEqual([found.written, found.proposals], ["b", []]);
+    assert.match(String(found.silence), /^held back: the line/);
+  });
   test("is asked for again once its start is typed", async () => {
     const { services, asked } = givingUp(0.1);
     for (const source of ["a = |", "a = v|"]) await complete(services, requestAt(source), never);
