@@ -30,7 +30,9 @@ export class Usage {
     const [first] = proposals;
     if (first === undefined) {
       this.shown.gone();
-      if (silence !== null && written !== "") this.statistics.add({ heldBack: 1 });
+      // What is known is asked about again, and is the same proposal.
+      const isHeldBack = silence !== null && written !== "" && calls.length > 0;
+      if (isHeldBack) this.statistics.add({ heldBack: 1 });
     } else if (this.shown.show({ ...at, text: first.text })) this.statistics.add({ shown: 1 });
   }
 
