@@ -63,7 +63,7 @@ export class Completions {
   async complete(
     { engine, tuning, settings }: Asked,
     request: Request,
-    at: Omit<ShownAt, "text">,
+    at: Pick<ShownAt, "uri" | "offset">,
     signal: AbortSignal,
   ): Promise<Completion> {
     const { cache, context, trees, debounce, lookAhead } = this;

@@ -75,7 +75,7 @@ export class Session {
    */
   async complete(
     request: Request,
-    at: Omit<ShownAt, "text">,
+    at: Pick<ShownAt, "uri" | "offset">,
     settings: Settings,
     signal: AbortSignal,
   ): Promise<readonly Proposal[]> {

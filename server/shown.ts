@@ -5,6 +5,8 @@ export interface ShownAt {
   /** UTF-16 offset of the cursor that it was shown at. */
   readonly offset: number;
   readonly text: string;
+  /** What the user can go on to instead; not given: nothing. */
+  readonly alternatives?: readonly string[];
 }
 
 /** What an edit did to the proposal that was shown. */
@@ -44,8 +46,11 @@ export class ShownProposal {
   edited(uri: string, text: string): Outcome | null {
     const { current } = this;
     if (current === null || current.uri !== uri) return null;
-    const { offset, text: proposal } = current;
-    const { common, end } = follow(text, offset, proposal);
+    const { offset, text: first, alternatives = [] } = current;
+    // The one of which most stands there: which one is shown, only the editor knows.
+    const [{ proposal, common, end }] = [first, ...alternatives]
+      .map((each) => ({ proposal: each, ...follow(text, offset, each) }))
+      .sort((a, b) => b.common - a.common) as [Followed];
     const characters = common - this.followed;
     this.followed = common;
     this.end = end;
@@ -60,8 +65,14 @@ export class ShownProposal {
   }
 }
 
+interface Followed {
+  readonly proposal: string;
+  readonly common: number;
+  readonly end: number;
+}
+
 /** How many characters of `proposal`, whose line breaks are \n, stand in `text` from `offset` on, and where they end. */
-function follow(text: string, offset: number, proposal: string): { common: number; end: number } {
+function follow(text: string, offset: number, proposal: string): Omit<Followed, "proposal"> {
   let common = 0;
   let end = offset;
   while (common < proposal.length) {

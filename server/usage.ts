@@ -19,7 +19,7 @@ export class Usage {
   /** The request at `at` was answered. */
   answered(
     { proposals, source, silence, written, calls, ms }: Completion,
-    at: Omit<ShownAt, "text">,
+    at: Pick<ShownAt, "uri" | "offset">,
   ): void {
     for (const { generated } of calls) {
       const { promptTokens, reusedTokens, generatedTokens, decodeMs } = generated;
@@ -27,13 +27,18 @@ export class Usage {
     }
     if (calls.length > 0) this.statistics.took(ms);
     if (source === "cache") this.statistics.add({ known: 1 });
-    const [first] = proposals;
+    const [first, ...others] = proposals;
     if (first === undefined) {
       this.shown.gone();
       // What is known is asked about again, and is the same proposal.
       const isHeldBack = silence !== null && written !== "" && calls.length > 0;
       if (isHeldBack) this.statistics.add({ heldBack: 1 });
-    } else if (this.shown.show({ ...at, text: first.text })) this.statistics.add({ shown: 1 });
+      return;
+    }
+    const alternatives = others.map(({ text }) => text);
+    if (this.shown.show({ ...at, text: first.text, alternatives })) {
+      this.statistics.add({ shown: 1 });
+    }
   }
 
   /** A document was edited and holds `text` now. */

@@ -48,6 +48,11 @@ suite("what becomes of a proposal", () => {
       ["x = b", "x = b +\r\nc +", "x = b +\r\nc +\r\nd;"],
       [typed, accepted("b +\nc +\nd;", 6, false), accepted("b +\nc +\nd;", 3, true)],
     ));
+  test("is an alternative that was gone on to", () => {
+    const shown = new ShownProposal();
+    shown.show({ uri, offset: 4, text: "bcd", alternatives: ["be;", "x"] });
+    assert.deepEqual(shown.edited(uri, "x = be;"), accepted("be;", 3, true));
+  });
   test("is one while its rest is shown behind \\r\\n", () => {
     const shown = new ShownProposal();
     shown.show({ uri, offset: 4, text: "b +\nc;" });
