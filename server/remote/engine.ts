@@ -205,7 +205,9 @@ export class RemoteEngine implements Generator {
       return answer;
     } catch (error) {
       if (isAbort(error) || !(error instanceof EndpointError)) throw error;
-      throw asked.kind === "chat" ? error : this.breaker.failed(error);
+      // Too long a prompt says nothing of the next one, which another document asks.
+      const isOwn = asked.kind === "chat" || error.code === "BAD_REQUEST";
+      throw isOwn ? error : this.breaker.failed(error);
     }
   }
 

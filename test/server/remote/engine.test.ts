@@ -240,6 +240,17 @@ suite("conversations", () => {
   });
 });
 
+suite("prompts that are too long", () => {
+  test("do not make completions of other documents pause", async () => {
+    const message = "This model's maximum context length is 512 tokens";
+    endpoint.next = Array(4).fill(answers(400, { error: { message } }));
+    const engine = engineOf();
+    for (let i = 0; i < 4; i++) await assert.rejects(ask(engine), { code: "BAD_REQUEST" });
+    assert.equal((await ask(engine)).text, "value;");
+    engine.close();
+  });
+});
+
 suite("a proxy of the environment", () => {
   test("is never asked", async () => {
     const proxy = await FakeEndpoint.start();
