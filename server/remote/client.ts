@@ -6,11 +6,13 @@ import { Agent, type Dispatcher, request } from "undici";
 import { RingsideError } from "../errors";
 import {
   brokenConnection,
+  type Clean,
   type EndpointError,
   endless,
   nonsense,
   refusal,
   silence,
+  withoutEcho,
 } from "./failure";
 
 export interface Limits {
@@ -44,8 +46,11 @@ const TRAILING_BYTES = 4 << 10; // after the end of the answer, for the sake of 
 const TRAILING_MS = 100;
 const DONE = "[DONE]";
 
-/** Hears of each event's data; true: that was enough, the connection is closed at once. */
-export type OnData = (data: string) => boolean;
+/**
+ * Hears of each event's data, and how to clean a server's words in it; true: that was enough, the
+ * connection is closed at once.
+ */
+export type OnData = (data: string, clean: Clean) => boolean;
 
 export interface Address {
   /** The API's, without a slash at its end. */
@@ -143,7 +148,7 @@ export class EndpointClient {
       if (!/^text\/event-stream\b/i.test(type)) {
         throw nonsense(reply.url, `answers with ${printableType(type)} where a stream is wanted`);
       }
-      await read(reply, onData);
+      await read(reply, (data) => onData(data, (said) => this.clean(said, text)));
     });
   }
 
@@ -178,7 +183,7 @@ export class EndpointClient {
       });
       body.on("error", () => {}); // heard where it is read; afterwards it says nothing new
       const reply = { url, headers, body, watch, limits };
-      if (statusCode !== 200) throw await this.refused(reply, statusCode);
+      if (statusCode !== 200) throw await this.refused(reply, statusCode, content ?? "");
       return await use(reply);
     } catch (error) {
       const explained = this.explained(url, error, signal, watch);
@@ -196,18 +201,18 @@ export class EndpointClient {
     return watch.signal.aborted ? watch.signal.reason : brokenConnection(url, error);
   }
 
-  private async refused(reply: Reply, status: number): Promise<EndpointError> {
+  private async refused(reply: Reply, status: number, sent: string): Promise<EndpointError> {
     const words = await textOf(reply, REFUSAL_BYTES, "cut").catch(() => "");
     const [location, retryAfter] = [reply.headers.location, reply.headers["retry-after"]].map(
       (value) => String(value ?? ""),
     );
     const given = { location: location!, retryAfter: retryAfter! };
-    return refusal(reply.url, status, words, given, (said) => this.withoutKey(said));
+    return refusal(reply.url, status, words, given, (said) => this.clean(said, sent));
   }
 
-  /** `text`, a server's words: some repeat the key in what they say of it. */
-  withoutKey(text: string): string {
-    return this.key === null ? text : text.replaceAll(this.key, "…");
+  /** A server's words without the key and without what it was sent: some repeat either. */
+  private clean(words: string, sent: string): string {
+    return withoutEcho(this.key === null ? words : words.replaceAll(this.key, "…"), sent);
   }
 }
 
@@ -248,7 +253,10 @@ async function textOf(
 }
 
 /** Reads events until the stream ends, says that it is done, or `onData` has enough. */
-function read({ url, body, watch, limits }: Reply, onData: OnData): Promise<void> {
+function read(
+  { url, body, watch, limits }: Reply,
+  onData: (data: string) => boolean,
+): Promise<void> {
   const { idleMs, eventCharacters, streamBytes } = limits;
   return new Promise((resolve, reject) => {
     let ended = false;

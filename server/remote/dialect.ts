@@ -16,22 +16,30 @@ const optional: Readonly<Record<string, RegExp>> = {
 };
 const groups = [["logprobs", "stop", "seed", "top_p", "temperature"], ["suffix"]];
 
+/** Fields that some servers want under another name, which they say where they refuse the one. */
+const renamed: Readonly<Record<string, string>> = { max_tokens: "max_completion_tokens" };
+
 const tooLong = /context|too long|too many tokens|exceed|max\w*[ _](model[ _])?len/i;
 
 export class Dialect {
   private readonly refused = new Set<string>();
+  private readonly names = new Map<string, string>(); // what a field is called here
 
   /** `onRefused` hears of each field that is not sent any more. */
   constructor(private readonly onRefused: (field: string, says: string) => void) {}
 
   /** Sends `body` with the fields that are taken; again with fewer where some are refused. */
   async send(body: Body, send: (body: Body) => Promise<void>): Promise<void> {
-    let sent = without(body, [...this.refused]);
+    let sent = this.named(without(body, [...this.refused]));
     for (;;) {
       try {
         return await send(sent);
       } catch (error) {
         if (!refuses(error)) throw explained(error);
+        if (this.learnNames(sent, error)) {
+          sent = this.named(sent);
+          continue;
+        }
         const named = Object.keys(optional).filter(
           (field) => field in sent && optional[field]!.test(error.says),
         );
@@ -40,6 +48,21 @@ export class Dialect {
         sent = without(sent, named);
       }
     }
+  }
+
+  /** Whether the server says what it calls one of the fields that were sent. */
+  private learnNames(sent: Body, { says }: EndpointError): boolean {
+    const found = Object.entries(renamed).filter(
+      ([field, name]) => field in sent && says.includes(name),
+    );
+    for (const [field, name] of found) this.names.set(field, name);
+    return found.length > 0;
+  }
+
+  private named(body: Body): Body {
+    return Object.fromEntries(
+      Object.entries(body).map(([field, value]) => [this.names.get(field) ?? field, value]),
+    );
   }
 
   /** The server does not say what it refuses: it is what the first request lacks that it takes. */

@@ -6,7 +6,7 @@ import { isAbort } from "../errors";
 import type { ChatOptions, Generated, GenerateOptions, Generator } from "../generator";
 import type { PromptTokens } from "../prompt";
 import { Answer } from "./answer";
-import type { EndpointClient, Limits } from "./client";
+import type { EndpointClient, Limits, OnData } from "./client";
 import { type Body, Dialect } from "./dialect";
 import { EndpointError } from "./failure";
 import { CircuitBreaker, type Pauses, type Retries, retrying } from "./patience";
@@ -213,8 +213,8 @@ export class RemoteEngine implements Generator {
 
   private post(asked: Asked, body: Body, answer: Answer, signal: AbortSignal): Promise<void> {
     const { client } = this;
-    const clean = (words: string) => client.withoutKey(words);
-    const hear = (data: string) => answer.hear(deltaOf(data, asked.kind, client.base, clean));
+    const hear: OnData = (data, clean) =>
+      answer.hear(deltaOf(data, asked.kind, client.base, clean));
     return client.stream(asked.path, body, hear, signal, asked.limits);
   }
 

@@ -33,7 +33,7 @@ export class EndpointError extends RingsideError {
 
 const MAX_SAID = 300; // characters of a server's words that a message repeats
 
-/** Takes keys out of words. */
+/** Takes what is nobody's business out of a server's words. */
 export type Clean = (words: string) => string;
 const asTheyAre: Clean = (words) => words;
 
@@ -57,6 +57,35 @@ export function wordsOf(body: string, clean = asTheyAre): string {
 /** Some repeat what they were sent as the "input" that they refuse: that is the user's code. */
 function withoutInput(field: string, value: unknown): unknown {
   return field === "input" ? undefined : value;
+}
+
+const ECHO = 16; // characters: shorter pieces of a prompt are in any sentence
+const MAX_HEARD = 2_000; // characters of words that are compared with what was sent
+
+/**
+ * The start of `words` without the pieces of `sent`, a request's JSON, that they repeat: servers quote
+ * what they refuse, as JSON or as a string of Python's, and that is the user's code.
+ */
+export function withoutEcho(words: string, sent: string): string {
+  const heard = words.slice(0, MAX_HEARD);
+  const written = [sent, sent.replaceAll('\\"', '"')];
+  let kept = "";
+  for (let at = 0; at < heard.length; ) {
+    const length = Math.max(...written.map((text) => lengthOfEcho(heard, at, text)));
+    kept += length === 0 ? heard[at] : "…";
+    at += Math.max(1, length);
+  }
+  return kept;
+}
+
+/** How much of `heard` from `at` on is in `text`; 0: too little to count. */
+function lengthOfEcho(heard: string, at: number, text: string): number {
+  const piece = heard.slice(at, at + ECHO);
+  const from = piece.length < ECHO ? -1 : text.indexOf(piece);
+  if (from < 0) return 0;
+  let length = ECHO;
+  while (at + length < heard.length && heard[at + length] === text[from + length]) length++;
+  return length;
 }
 
 /** `text` without control characters, which could confuse who reads a log. */

@@ -103,6 +103,21 @@ suite("what an endpoint is asked", () => {
     assert.equal(endpoint.posts.length, 4); // all; without logprobs; without suffix too; at once
     engine.close();
   });
+  test("a field under the name that the server wants", async () => {
+    const says = "'max_tokens' is not supported with this model. Use 'max_completion_tokens'.";
+    endpoint.always = refuses("max_tokens", says, writes("x"));
+    const engine = engineOf();
+    for (let i = 0; i < 2; i++) assert.equal((await ask(engine)).text, "x");
+    const limits = endpoint.posts.map(({ body }) => [body.max_tokens, body.max_completion_tokens]);
+    assert.deepEqual(limits, [
+      [16, undefined],
+      [undefined, 16],
+      [undefined, 16],
+    ]);
+    assert.equal(endpoint.posts[1]!.body.logprobs, 1);
+    assert.equal(endpoint.posts[1]!.body.suffix, ");");
+    engine.close();
+  });
   test("again on the same connection", async () => {
     const engine = engineOf();
     for (let i = 0; i < 3; i++) {

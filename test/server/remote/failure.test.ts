@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { brokenConnection, refusal, wordsOf } from "../../../server/remote/failure";
+import { brokenConnection, refusal, withoutEcho, wordsOf } from "../../../server/remote/failure";
 
 const url = new URL("http://gpu-box:8000/v1/completions");
 
@@ -47,6 +47,16 @@ suite("failures of endpoints", () => {
     assert.equal(says("null"), "null");
     assert.equal(says(""), "");
     assert.equal(says("x".repeat(1000)).length, 301);
+  });
+  test("have nothing of the code that the server quotes", () => {
+    const prompt = 'const secret = "42";\nfunction tell() {\n  return secret;\n}\n';
+    const sent = JSON.stringify({ model: "m", prompt, temperature: 0 });
+    const python = `{'type': 'x', 'input': '${prompt.replaceAll("\n", "\\n")}'} is too much`;
+    assert.equal(withoutEcho(python, sent), "{'type': 'x', 'input': '…'} is too much");
+    assert.equal(withoutEcho(`bad: ${sent}`, sent), "bad: …");
+    assert.equal(withoutEcho("temperature must be 1", sent), "temperature must be 1");
+    assert.equal(withoutEcho("no", sent), "no");
+    assert.equal(withoutEcho("x".repeat(5000), sent).length, 2000);
   });
   test("know how long a server wants to be left alone", () => {
     const waits = (retryAfter: string) => refusal(url, 429, "", { retryAfter }).retryAfterMs;
