@@ -151,6 +151,23 @@ __device__ inline void unpack_group(uint32_t (&q)[8], const Raw& raw) {
   }
 }
 
+// Types whose groups have a minimum of their own. Those that have none are signed, or can be made
+// so: then a group's values are q * x.
+__host__ __device__ constexpr bool has_minimum(Type type) {
+  return type == Type::q4_1 || type == Type::q5_1 || type == Type::q4_k || type == Type::q5_k;
+}
+
+// Makes what unpack_group() left unsigned of int4, q4_0 and q5_0 signed: nothing of the other
+// types.
+template <Type kType>
+__device__ inline void center_group(uint32_t (&q)[8], const Raw& raw) {
+  if constexpr (kType == Type::int4 || kType == Type::q4_0 || kType == Type::q5_0) {
+    const uint32_t zero = kType == Type::int4 ? raw.word[7] : kType == Type::q4_0 ? 8 : 16;
+    for (int k = 0; k < 8; k++)  // no byte borrows of the next: values and zeros are below 128
+      q[k] = ((q[k] | 0x80808080u) - zero * 0x01010101u) ^ 0x80808080u;
+  }
+}
+
 // A group's values are q * x + y; those of q6_k are q * x for the first 16 columns and q * y for
 // the others.
 template <Type kType>

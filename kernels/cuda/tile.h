@@ -162,6 +162,7 @@ class WeightLoader {
   __device__ static void unpack(uint32_t (&words)[8], float2& scales, const Raw& raw, int p) {
     if constexpr (is_integer(kType)) {
       unpack_group<kType>(words, raw);
+      center_group<kType>(words, raw);  // once for all tokens, where a minimum is added for each
       scales = scales_of<kType>(raw, p);
     } else {
       RINGSIDE_UNROLL

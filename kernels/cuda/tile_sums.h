@@ -109,7 +109,7 @@ class TensorSums {
         to += row.x * scale * sum_of(d[k]);
         if constexpr (kType == Type::q6_k) {
           to += row.y * scale * sum_of(e[k]);
-        } else if constexpr (kType != Type::q8_0) {
+        } else if constexpr (has_minimum(kType)) {
           to += row.y * total;
         }
       }
@@ -233,7 +233,7 @@ class PlainSums {
         const float2 token = buffer.token_scales[piece * S::kTokens + token_of(j)];
         float& to = sum[i * kTokensEach + j];
         to += (kHalves && chunk == 1 ? row.y : row.x) * token.x * float(dots[i * kTokensEach + j]);
-        if (!kHalves) to += row.y * token.y;
+        if (has_minimum(kType)) to += row.y * token.y;
         dots[i * kTokensEach + j] = 0;
       }
     }
