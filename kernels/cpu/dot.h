@@ -10,6 +10,7 @@ namespace ringside {
 
 constexpr int kTile = 4;           // rows of x that share one unpacking of a weight row
 constexpr int kRows = 32;          // queries that share the keys and values they read
+constexpr int kPanelTokens = 256;  // rows of x that a panel meets at most
 constexpr float kUnseen = -1e30f;  // the score of a key that a query does not see
 
 // One row of x as the weights of each type want it. Only what the type needs is set. Integers are
@@ -42,6 +43,11 @@ struct Dot {
 
   // out[i * out_stride + r] = w_r . x[i], for r < w.count, i < count <= kTile.
   void (*rows)(float* out, int64_t out_stride, const Rows& w, const Activations* x, int count);
+  // The same of integers (int4 and the block formats) for many rows of x, at least panel_least:
+  // w.count <= panel_rows, count <= kPanelTokens. Sums are rounded in another order. panel_rows 0:
+  // there is none.
+  int panel_rows, panel_least;
+  void (*panel)(float* out, int64_t out_stride, const Rows& w, const Activations* x, int count);
   // Fills q [32], scales [8] and sums [2] from the group x [32]; q in the order of
   // Activations::paired if that is asked.
   void (*quantize)(int8_t* q, float* scales, float* sums, const float* x, bool paired);
@@ -73,11 +79,16 @@ struct Dot {
   void (*gelu)(float* x, int64_t count);
 };
 
-// Dot::rows of weights that meet int8: int4 and the block formats. In dot_*_blocks.cpp.
+// Dot::rows and Dot::panel of weights that meet int8: int4 and the block formats. In
+// dot_*_blocks.cpp.
 void integer_rows_avx2(float* out, int64_t out_stride, const Rows& w, const Activations* x,
                        int count);
 void integer_rows_avx512(float* out, int64_t out_stride, const Rows& w, const Activations* x,
                          int count);
+void integer_panel_avx2(float* out, int64_t out_stride, const Rows& w, const Activations* x,
+                        int count);
+void integer_panel_avx512(float* out, int64_t out_stride, const Rows& w, const Activations* x,
+                          int count);
 void integer_rows_neon(float* out, int64_t out_stride, const Rows& w, const Activations* x,
                        int count);
 

@@ -88,8 +88,11 @@ void rows(float* out, int64_t out_stride, const Rows& w, const Activations* x, i
   }
 }
 
-const Dot kDot = {"avx2",     rows,         quantize_group, scores_of, mix_into, exp_sum_of,
-                  score_tile, softmax_tile, mix_tile,       silu_of,   gelu_of};
+// Of panel_least: with 12 rows of x a panel takes 0.8 to 1.1 times as long as its rows alone, with
+// 256 it takes 0.4 to 0.6 times (AVX2, Zen 4, 256 to 8,960 columns).
+const Dot kDot = {"avx2",         rows,      8,        12,         integer_panel_avx2,
+                  quantize_group, scores_of, mix_into, exp_sum_of, score_tile,
+                  softmax_tile,   mix_tile,  silu_of,  gelu_of};
 
 }  // namespace
 

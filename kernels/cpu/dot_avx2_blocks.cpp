@@ -198,7 +198,115 @@ void BlockTile<Format>::run() const {
   }
 }
 
+// ---- panels ----
+
+using Quants = __m256i;
+using Sums = __m256;
+constexpr int kPanelRows = 8, kTogether = 4;
+constexpr bool kTakesSigned = true;
+
+Sums zero() { return _mm256_setzero_ps(); }
+Sums spread(float x) { return _mm256_set1_ps(x); }
+Sums add_product(Sums a, Sums b, Sums c) { return _mm256_fmadd_ps(a, b, c); }
+Sums sub_product(Sums a, Sums b, Sums c) { return _mm256_fnmadd_ps(a, b, c); }
+Sums times(Sums a, Sums b) { return _mm256_mul_ps(a, b); }
+
+// Dword j of x[i] becomes dword i of x[j].
+void transpose(__m256i (&x)[8]) {
+  __m256i y[8];
+  for (int i = 0; i < 8; i += 2) {
+    y[i] = _mm256_unpacklo_epi32(x[i], x[i + 1]);
+    y[i + 1] = _mm256_unpackhi_epi32(x[i], x[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    x[i] = _mm256_unpacklo_epi64(y[i], y[i + 2]);
+    x[i + 1] = _mm256_unpackhi_epi64(y[i], y[i + 2]);
+    x[i + 2] = _mm256_unpacklo_epi64(y[i + 1], y[i + 3]);
+    x[i + 3] = _mm256_unpackhi_epi64(y[i + 1], y[i + 3]);
+  }
+  // x[4b + c] holds in its half l dwords 4l + c of rows 4b .. 4b + 3.
+  for (int c = 0; c < 4; c++) {
+    y[c] = _mm256_permute2x128_si256(x[c], x[4 + c], 0x20);
+    y[4 + c] = _mm256_permute2x128_si256(x[c], x[4 + c], 0x31);
+  }
+  for (int i = 0; i < 8; i++) x[i] = y[i];
+}
+
+void turn_scales(Sums* to, const Halves (&of)[kPanelRows]) {
+  __m256i low[8], high[8];
+  for (int r = 0; r < 8; r++) {
+    low[r] = _mm256_castps_si256(of[r].low);
+    high[r] = _mm256_castps_si256(of[r].high);
+  }
+  transpose(low);
+  transpose(high);
+  for (int h = 0; h < 8; h++) {
+    to[h] = _mm256_castsi256_ps(low[h]);
+    to[8 + h] = _mm256_castsi256_ps(high[h]);
+  }
+}
+
+template <typename Format>
+void turn_pair(Quants* to, const uint8_t* const* at, int p) {
+  Pair row[8];
+  for (int r = 0; r < 8; r++) row[r] = unpack(Format{}, at[r], p);
+  for (int g = 0; g < 2; g++) {
+    __m256i x[8];
+    for (int r = 0; r < 8; r++) x[r] = row[r].group[g];
+    transpose(x);
+    for (int k = 0; k < 8; k++) to[8 * g + k] = x[k];
+  }
+}
+
+__m256i four_of(const int8_t* q) {
+  int32_t four;
+  memcpy(&four, q, 4);
+  return _mm256_set1_epi32(four);
+}
+
+// Before a loop that GCC would unroll whole, and then load all of before it adds: with 16 registers
+// that is a store and a load a product.
+#if defined(__GNUC__)
+#define RINGSIDE_ROLLED _Pragma("GCC unroll 1")
+#else
+#define RINGSIDE_ROLLED
+#endif
+
+// Pairs of products are added up in 16 bits as long as they fit: eight of 2 * 15 * 127, four of
+// 2 * 31 * 127, two of 2 * 63 * 127, and one of 2 * 128 * 127.
+template <typename Format, int kSteps, int kCount>
+RINGSIDE_INLINE void dots_of(Sums (&dot)[kCount], const Quants* u, const Activations* x, int c) {
+  constexpr int kFit = 1 << (Format::kBits < 8 ? 7 - Format::kBits : 0);
+  constexpr int kRun = kFit < kSteps ? kFit : kSteps;
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i sum[kCount];
+  for (int i = 0; i < kCount; i++) sum[i] = _mm256_setzero_si256();
+  for (int k = 0; k < kSteps; k += kRun) {
+    __m256i pairs[kCount];
+    for (int i = 0; i < kCount; i++) pairs[i] = _mm256_setzero_si256();
+    RINGSIDE_ROLLED
+    for (int j = k; j < k + kRun; j++) {
+      const __m256i weight = Format::kSigned ? _mm256_abs_epi8(u[j]) : u[j];
+      for (int i = 0; i < kCount; i++) {
+        __m256i q = four_of(quants_of<Format>(x[i]) + c + 4 * j);
+        if constexpr (Format::kSigned) q = _mm256_sign_epi8(q, u[j]);
+        pairs[i] = _mm256_add_epi16(pairs[i], _mm256_maddubs_epi16(weight, q));
+      }
+    }
+    for (int i = 0; i < kCount; i++)
+      sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(pairs[i], ones));
+  }
+  for (int i = 0; i < kCount; i++) dot[i] = _mm256_cvtepi32_ps(sum[i]);
+}
+
+#include "dot_panels.inc"
+
 }  // namespace
+
+void integer_panel_avx2(float* out, int64_t out_stride, const Rows& w, const Activations* x,
+                        int count) {
+  integer_panel(out, out_stride, w, x, count);
+}
 
 void integer_rows_avx2(float* out, int64_t out_stride, const Rows& w, const Activations* x,
                        int count) {

@@ -173,7 +173,84 @@ void BlockTile<Format>::run() const {
   sum_rows<kCount>(out, out_stride, w.count, RowSums<Format>{w, x});
 }
 
+// ---- panels ----
+
+using Quants = __m512i;
+using Sums = __m512;
+constexpr int kPanelRows = 16, kTogether = 8;
+constexpr bool kTakesSigned = false;
+
+Sums zero() { return _mm512_setzero_ps(); }
+Sums spread(float x) { return _mm512_set1_ps(x); }
+Sums add_product(Sums a, Sums b, Sums c) { return _mm512_fmadd_ps(a, b, c); }
+Sums sub_product(Sums a, Sums b, Sums c) { return _mm512_fnmadd_ps(a, b, c); }
+
+// Dword j of x[i] becomes dword i of x[j].
+void transpose(__m512i (&x)[16]) {
+  __m512i y[16];
+  for (int i = 0; i < 16; i += 2) {
+    y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+    y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    x[i] = _mm512_unpacklo_epi64(y[i], y[i + 2]);
+    x[i + 1] = _mm512_unpackhi_epi64(y[i], y[i + 2]);
+    x[i + 2] = _mm512_unpacklo_epi64(y[i + 1], y[i + 3]);
+    x[i + 3] = _mm512_unpackhi_epi64(y[i + 1], y[i + 3]);
+  }
+  // x[4b + c] holds in its quarter l dwords 4l + c of rows 4b .. 4b + 3.
+  for (int c = 0; c < 4; c++) {
+    const __m512i even_low = _mm512_shuffle_i32x4(x[c], x[4 + c], 0x88);
+    const __m512i even_high = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0x88);
+    const __m512i odd_low = _mm512_shuffle_i32x4(x[c], x[4 + c], 0xdd);
+    const __m512i odd_high = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0xdd);
+    y[c] = _mm512_shuffle_i32x4(even_low, even_high, 0x88);
+    y[4 + c] = _mm512_shuffle_i32x4(odd_low, odd_high, 0x88);
+    y[8 + c] = _mm512_shuffle_i32x4(even_low, even_high, 0xdd);
+    y[12 + c] = _mm512_shuffle_i32x4(odd_low, odd_high, 0xdd);
+  }
+  for (int i = 0; i < 16; i++) x[i] = y[i];
+}
+
+void turn_scales(Sums* to, const Halves (&of)[kPanelRows]) {
+  __m512i x[16];
+  for (int r = 0; r < 16; r++) x[r] = _mm512_castps_si512(of[r]);
+  transpose(x);
+  for (int h = 0; h < 16; h++) to[h] = _mm512_castsi512_ps(x[h]);
+}
+
+template <typename Format>
+void turn_pair(Quants* to, const uint8_t* const* at, int p) {
+  __m512i x[16];
+  for (int r = 0; r < 16; r++) x[r] = unpack(Format{}, at[r], p);
+  transpose(x);
+  for (int k = 0; k < 16; k++) to[k] = x[k];
+}
+
+__m512i four_of(const int8_t* q) {
+  int32_t four;
+  memcpy(&four, q, 4);
+  return _mm512_set1_epi32(four);
+}
+
+template <typename Format, int kSteps, int kCount>
+RINGSIDE_INLINE void dots_of(Sums (&dot)[kCount], const Quants* u, const Activations* x, int c) {
+  __m512i sum[kCount];
+  for (int i = 0; i < kCount; i++) sum[i] = _mm512_setzero_si512();
+  for (int k = 0; k < kSteps; k++)
+    for (int i = 0; i < kCount; i++)
+      sum[i] = _mm512_dpbusd_epi32(sum[i], u[k], four_of(quants_of<Format>(x[i]) + c + 4 * k));
+  for (int i = 0; i < kCount; i++) dot[i] = _mm512_cvtepi32_ps(sum[i]);
+}
+
+#include "dot_panels.inc"
+
 }  // namespace
+
+void integer_panel_avx512(float* out, int64_t out_stride, const Rows& w, const Activations* x,
+                          int count) {
+  integer_panel(out, out_stride, w, x, count);
+}
 
 void integer_rows_avx512(float* out, int64_t out_stride, const Rows& w, const Activations* x,
                          int count) {

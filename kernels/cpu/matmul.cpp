@@ -1,4 +1,4 @@
-// Matrices: activations prepared once, then tiles of kTile of them against rows of weights.
+// Matrices: activations prepared once, then tiles or panels of them against rows of weights.
 #include <algorithm>
 
 #include "../quant.h"
@@ -99,10 +99,16 @@ void Inputs::prepare(const Dot& dot, Threads& threads, const float* x, int n, in
 // y[i * y_stride + r] for rows first_row .. end_row-1 of w and all n activations.
 void Cpu::multiply(float* y, int64_t y_stride, const Matrix& w, const Activations* x, int n,
                    int first_row, int end_row) {
+  const Form form = form_of(w.type);
+  const bool integers = form == Form::paired || form == Form::integers;
+  const bool panels = dot_.panel_rows > 0 && integers && n >= dot_.panel_least;
   for (int r = first_row; r < end_row;) {
-    const Rows rows = rows_of(w, r, end_row);
-    for (int i = 0; i < n; i += kTile)
-      dot_.rows(y + i * y_stride + r, y_stride, rows, x + i, std::min(kTile, n - i));
+    const bool panel = panels && 2 * (end_row - r) >= dot_.panel_rows;
+    const Rows rows = rows_of(w, r, panel ? std::min(end_row, r + dot_.panel_rows) : end_row);
+    const auto product = panel ? dot_.panel : dot_.rows;
+    const int most = panel ? kPanelTokens : kTile;
+    for (int i = 0; i < n; i += most)
+      product(y + i * y_stride + r, y_stride, rows, x + i, std::min(most, n - i));
     r += rows.count;
   }
   if (w.bias == nullptr) return;

@@ -112,21 +112,32 @@ TEST_CASE("the reference multiplies what the matrix holds") {
     CHECK(product(*ready(name, 1), w, x, 1)[0] == 0.5f * (127 * 7 - 8 + 0 - 4));
 }
 
-TEST_CASE("threads and batches do not change a product") {
+// Of many rows of x and of few, sums are rounded in another order. Seen at most: 7e-14.
+constexpr double kMaxReorder = 1e-12;
+
+TEST_CASE("threads do not change a product, and batches only how it is rounded") {
+  double worst = 0;
   for (const std::string& name : others())
-    for (const Type type : kAllTypes) {
-      const int n = 66;
-      const Weights w(type, 300, 256, 5, {kGroup, false, 0, true});
-      const Floats x = noise(size_t(n) * 256, 6);
-      const auto one = ready(name, 1), three = ready(name, 3);
-      const Floats whole = product(*one, w.matrix, x, n);
-      CHECK(whole == product(*three, w.matrix, x, n));
-      for (int i = 0; i < n; i += 13) {
-        const Floats alone(x.begin() + i * 256, x.begin() + (i + 1) * 256);
-        CHECK(Floats(whole.begin() + i * 300, whole.begin() + (i + 1) * 300) ==
-              product(*one, w.matrix, alone, 1));
+    for (const Type type : kAllTypes)
+      for (const int n : {3, 66, 250}) {
+        const Weights w(type, 299, 256, 5, {kGroup, false, 0, true});
+        const Floats x = noise(size_t(n) * 256, 6);
+        const auto one = ready(name, 1), three = ready(name, 3);
+        const Floats whole = product(*one, w.matrix, x, n);
+        CHECK(whole == product(*three, w.matrix, x, n));
+        for (int i = 0; i < n; i += n < 10 ? 1 : 13) {
+          const Floats row(x.begin() + i * 256, x.begin() + (i + 1) * 256);
+          const Floats alone = product(*one, w.matrix, row, 1);
+          const Floats among(whole.begin() + i * 299, whole.begin() + (i + 1) * 299);
+          CAPTURE(name);
+          CAPTURE(name_of(type));
+          if (n < 4) CHECK(among == alone);
+          const double error = nmse(among, alone);
+          CHECK(error < kMaxReorder);
+          worst = std::max(worst, error);
+        }
       }
-    }
+  MESSAGE("largest NMSE: " << worst);
 }
 
 TEST_CASE("a wider input leaves nothing behind for a narrower one") {
