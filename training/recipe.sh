@@ -4,14 +4,19 @@
 #   HUMANEVAL=folder/of/HumanEval.jsonl.gz training/recipe.sh [small|large]
 #
 # PYTHON: an interpreter with torch, tokenizers, safetensors and numpy; the manifest's pip packages
-# are looked for in it. MINUTES: the training's time. BATCH: rows of 2,048 tokens a step. The
+# are looked for in it. MINUTES: the training's time. BATCH: rows of 2,048 tokens a step. On a CPU
+# install libjemalloc2: training finds it and is three times as fast. The
 # manifest's Debian packages must be installed; those that are not are named and left out.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 size=${1:-small}
 : "${HUMANEVAL:?a folder with HumanEval.jsonl.gz, to keep its problems out of the corpus}"
-: "${PYTHON:=python3}" "${MINUTES:=70}" "${BATCH:=2}"
+: "${PYTHON:=python3}" "${MINUTES:=70}" "${BATCH:=4}"
+# glibc gives every large tensor back to the system and takes it anew, a page fault for every 4 KiB:
+# with jemalloc a step of two rows took a third of the time on two cores (2,987 for 976 tokens/s).
+jemalloc=$(ldconfig -p | awk '/libjemalloc\.so\.2/ { print $NF; exit }')
+export MALLOC_CONF=thp:always,dirty_decay_ms:-1,muzzy_decay_ms:-1
 config=configs/$size.json
 work=work/$size
 model=../models/ringside-$size
@@ -61,7 +66,7 @@ step "$work/train.npz" "${pack[@]}" \
   --samples "$work/samples-train.jsonl" --out "$work/train.npz"
 step "$work/heldout.npz" "${pack[@]}" \
   --samples "$work/samples-heldout.jsonl" --out "$work/heldout.npz"
-"${train[@]}" --minutes "$MINUTES" --batch "$BATCH" # goes on where it was, and ends at once when done
+LD_PRELOAD=$jemalloc "${train[@]}" --minutes "$MINUTES" --batch "$BATCH" # goes on where it was, and ends at once when done
 "$PYTHON" export.py --checkpoint "$work/run/checkpoint.pt" --config "$config" \
   --tokenizer "$work/tokenizer.json" --out "$model"
 step "$work/evaluation.json" sh -c "\"$PYTHON\" evaluate.py --model $model \

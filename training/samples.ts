@@ -14,8 +14,10 @@ import { cursorSyntax, parse } from "../server/syntax";
 
 // The share of each language's documents that is used, so that no language drowns the others.
 const KEEP: Readonly<Record<string, number>> = { python: 0.4, javascript: 0.6, cpp: 0.5, go: 0.5 };
-const FIM_SHARE = 0.65; // of windows; the rest is read left to right
+const FIM_SHARE = 0.7; // of windows; the rest is read left to right, and fills the rows' gaps
 const WINDOW = 6500; // characters, about 2,000 tokens
+// Of the windows: a shorter one has as long a middle, so that of all tokens more are of middles.
+const SHORT_SHARE = 0.6;
 const MIN_WINDOW = 200;
 const MAX_NODE = 600; // characters of a node to be filled in
 
@@ -54,7 +56,7 @@ function languageIdOf({ language, path }: Document): string {
 /** Windows of whole lines, of random lengths so that the model sees short files as well. */
 function* windowsOf(text: string, random: () => number): Generator<[number, number]> {
   for (let start = 0; start < text.length; ) {
-    const size = WINDOW * (random() < 0.25 ? 0.1 + 0.9 * random() : 1);
+    const size = WINDOW * (random() < SHORT_SHARE ? 0.1 + 0.9 * random() : 1);
     let end = text.lastIndexOf("\n", start + size) + 1;
     if (end <= start || start + size >= text.length) end = text.length;
     if (end - start >= MIN_WINDOW) yield [start, end];
