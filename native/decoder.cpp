@@ -5,7 +5,7 @@ namespace ringside {
 Choice Decoder::next(bool goes_on) {
   Backend& backend = model_.backend();
   if (unread_ >= 0) {
-    model_.read(sequence_, {&unread_, 1});
+    model_.read(sequence_, {&unread_, 1}, Outputs::last);
     model_.draw(0, choices_);
     unread_ = -1;
   }

@@ -230,7 +230,8 @@ Generated Engine::generate_on(const GenerateRequest& request, const std::atomic<
   while (sequence_->size() < prompt.size() && !cancelled) {
     const auto unread = prompt.subspan(sequence_->size());
     const auto batch = unread.first(std::min(unread.size(), model_->max_batch()));
-    model_->read(*sequence_, batch);
+    const bool is_last = batch.size() == unread.size();
+    model_->read(*sequence_, batch, is_last ? Outputs::last : Outputs::none);
     last_index = batch.size() - 1;
   }
   const bool all_read = sequence_->size() == prompt.size();

@@ -161,7 +161,7 @@ Model::Stage Model::make_stage(Backend& backend, int first, int end) {
 }
 
 std::span<const float> Model::forward(Sequence& sequence, std::span<const Token> tokens) {
-  read(sequence, tokens);
+  read(sequence, tokens, Outputs::last);
   return logits(tokens.size() - 1);
 }
 
@@ -174,18 +174,19 @@ void Model::begin(Sequence& sequence, int position) {
   }
 }
 
-Model::Pass Model::pass_of(Sequence& sequence, int n, int position) const {
+Model::Pass Model::pass_of(Sequence& sequence, int n, int position, Outputs outputs) const {
   const Syntax& syntax = sequence.syntax();
   const int first_featured = std::clamp(syntax.from - position, 0, n);
-  return {sequence, n, position, int(syntax.features.size()), first_featured};
+  const int first_output = outputs == Outputs::all ? 0 : outputs == Outputs::last ? n - 1 : n;
+  return {sequence, n, position, int(syntax.features.size()), first_featured, first_output};
 }
 
-void Model::read(Sequence& sequence, std::span<const Token> tokens) {
+void Model::read(Sequence& sequence, std::span<const Token> tokens, Outputs outputs) {
   assert(!tokens.empty() && tokens.size() <= max_batch());
   assert(sequence.size() + tokens.size() <= sequence.capacity());
   const int n = int(tokens.size()), position = int(sequence.size());
   begin(sequence, position);
-  const Pass pass = pass_of(sequence, n, position);
+  const Pass pass = pass_of(sequence, n, position, outputs);
   Stage& first = stages_.front();
   first.b.upload(first.s.tokens.data(), tokens.data(), tokens.size_bytes());
   first.b.embed(first.s.x.data(), weights_->embedding, first.s.tokens.data(), n);
@@ -232,7 +233,7 @@ void Model::draw(size_t index, int choices) {
 void Model::step(Sequence& sequence, int position, int choices) {
   assert(steps_alone());
   Stage& stage = stages_.back();
-  const Pass pass = pass_of(sequence, 1, position);
+  const Pass pass = pass_of(sequence, 1, position, Outputs::last);
   // What a recorded step depends on: whose memory, how many features, and whether they are taken.
   const uint64_t features = pass.first_featured == 0 ? uint64_t(pass.n_features) : 0;
   stage.b.repeat(sequence.number() << 16 | features, [&] {
@@ -252,11 +253,13 @@ void Model::norm(Stage& stage, float* y, const float* x, const Norm& norm, int n
   }
 }
 
-// x += out, then xn = norm(x).
-void Model::add_norm(Stage& stage, const Norm& norm, int n) {
-  float *x = stage.s.x.data(), *xn = stage.s.xn.data();
-  const float* out = stage.s.out.data();
+// x += out, then xn = norm(x), for rows first .. n-1.
+void Model::add_norm(Stage& stage, const Norm& norm, int first, int n) {
   const int dim = config_.hidden_size;
+  const ptrdiff_t at = ptrdiff_t(first) * dim;
+  float *x = stage.s.x.data() + at, *xn = stage.s.xn.data() + at;
+  const float* out = stage.s.out.data() + at;
+  n -= first;
   if (config_.layer_norm) {
     stage.b.add(x, out, int64_t(n) * dim);
     stage.b.layernorm(xn, x, norm.weight, norm.bias, n, dim, config_.norm_eps);
@@ -268,47 +271,55 @@ void Model::add_norm(Stage& stage, const Norm& norm, int n) {
 // The transformer. Everything above it prepares this loop, everything below it is a kernel.
 void Model::run(Stage& stage, const Pass& pass) {
   Scratch& s = stage.s;
-  const int n = pass.n;
+  const int n = pass.n, dim = config_.hidden_size;
+  int first = 0;  // of the rows that go on; in the last layer those that are asked for
   for (int l = stage.first; l < stage.end; l++) {
     const Layer& w = weights_->layers[size_t(l)];
     if (l == stage.first) {
       norm(stage, s.xn.data(), s.x.data(), w.input_norm, n);
     } else {
-      add_norm(stage, w.input_norm, n);  // of the layer before
+      add_norm(stage, w.input_norm, 0, n);  // of the layer before
     }
     stage.b.matmul(s.qkv.data(), w.qkv, s.xn.data(), n, w.qkv_rows);
+    if (l + 1 == config_.num_hidden_layers) first = pass.first_output;
     if (w.lightning) {
       lightning_attention(stage, w, pass, l);
     } else {
-      softmax_attention(stage, w, pass, l);
+      softmax_attention(stage, w, pass, l, first);
     }
-    stage.b.matmul(s.out.data(), w.dense, s.attn.data(), n, 0);
-    add_norm(stage, w.post_norm, n);
-    feed_forward(stage, w, pass, l);
+    if (first == n) return;
+    const float* attn = s.attn.data() + ptrdiff_t(first) * w.dense.cols;
+    stage.b.matmul(s.out.data() + ptrdiff_t(first) * dim, w.dense, attn, n - first, 0);
+    add_norm(stage, w.post_norm, first, n);
+    feed_forward(stage, w, pass, l, first);
   }
-  if (stage.first < stage.end) {
-    stage.b.add(s.x.data(), s.out.data(), int64_t(n) * config_.hidden_size);
-  }
+  if (stage.first == stage.end) return;
+  const ptrdiff_t at = ptrdiff_t(first) * dim;
+  stage.b.add(s.x.data() + at, s.out.data() + at, int64_t(n - first) * dim);
 }
 
 // Softmax over all before, a window, or a window, hops around the ring and the sinks. A row of qkv:
-// all q heads, all k heads, all v heads.
-void Model::softmax_attention(Stage& stage, const Layer& w, const Pass& pass, int layer) {
+// all q heads, all k heads, all v heads. Rows before `first` are only attended to.
+void Model::softmax_attention(Stage& stage, const Layer& w, const Pass& pass, int layer,
+                              int first) {
   const Config& c = config_;
-  const auto& [sequence, n, position, n_features, first_featured] = pass;
+  const auto& [sequence, n, position, n_features, first_featured, first_output] = pass;
   const KvCache& cache = sequence.kv(layer);
   float* qkv = stage.s.qkv.data();
   stage.b.norm_rope_store(cache, qkv, w.q_norm, w.k_norm, n, w.qkv_rows, c.num_attention_heads,
                           stage.rope, c.norm_eps, position);
-  stage.b.attention(stage.s.attn.data(), qkv, cache, n, w.qkv_rows, c.num_attention_heads,
-                    position);
+  if (first < n) {
+    stage.b.attention(stage.s.attn.data() + ptrdiff_t(first) * w.dense.cols,
+                      qkv + ptrdiff_t(first) * w.qkv_rows, cache, n - first, w.qkv_rows,
+                      c.num_attention_heads, position + first);
+  }
   sequence.save_rows(layer, position, n);
 }
 
 // The decayed sum of k v^T, asked with q; then the norm and gate of its output.
 void Model::lightning_attention(Stage& stage, const Layer& w, const Pass& pass, int layer) {
   const Config& c = config_;
-  const auto& [sequence, n, position, n_features, first_featured] = pass;
+  const auto& [sequence, n, position, n_features, first_featured, first_output] = pass;
   const int stride = w.qkv_rows, heads = c.num_attention_heads, dim = c.attention_dim();
   Scratch& s = stage.s;
   float *q = s.qkv.data(), *k = q + dim, *v = k + dim, *attn = s.attn.data();
@@ -331,11 +342,14 @@ void Model::lightning_attention(Stage& stage, const Layer& w, const Pass& pass, 
   b.gated_group_norm(attn, attn, s.gate.data(), w.gate_norm, n, dim, c.group_norm_size, c.norm_eps);
 }
 
-// out = the dense feed-forward of xn, or the shared experts' and each token's own ones.
-void Model::feed_forward(Stage& stage, const Layer& w, const Pass& pass, int layer) {
-  const auto& [sequence, n, position, n_features, first_featured] = pass;
+// out = the dense feed-forward of xn, or the shared experts' and each token's own ones; for rows
+// from `first` on.
+void Model::feed_forward(Stage& stage, const Layer& w, const Pass& pass, int layer, int first) {
+  const int n = pass.n - first, first_featured = std::max(0, pass.first_featured - first);
+  const ptrdiff_t at = ptrdiff_t(first) * config_.hidden_size;
   Scratch& s = stage.s;
-  float *xn = s.xn.data(), *gate = s.gate.data(), *up = s.up.data(), *out = s.out.data();
+  float *xn = s.xn.data() + at, *out = s.out.data() + at;
+  float *gate = s.gate.data(), *up = s.up.data();
   Backend& b = stage.b;
 
   if (w.ffn_hidden == 0) {
@@ -351,7 +365,7 @@ void Model::feed_forward(Stage& stage, const Layer& w, const Pass& pass, int lay
 
   int* experts = s.experts.data();
   float* weights = s.expert_weights.data();
-  b.route(experts, weights, w.router, xn, n, s.features.data(), n_features, first_featured);
+  b.route(experts, weights, w.router, xn, n, s.features.data(), pass.n_features, first_featured);
   if (pager_ && b.uses_host_memory()) {
     pager_->touch(layer, {experts, size_t(n) * size_t(w.router.top_k)});
   }

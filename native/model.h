@@ -27,6 +27,9 @@ struct ModelOptions {
   int slope_layer_shift = 0;  // of lightning attention's decay, see decay()
 };
 
+// After which tokens of a batch the model's logits will be asked for.
+enum class Outputs : uint8_t { none, last, all };
+
 class Model {
  public:
   // Tokens; they bound the wait for a cancel. A GPU needs more at once to be busy.
@@ -58,8 +61,9 @@ class Model {
   // Reads `tokens` (1 .. max_batch() of them, and room for them in the sequence) and returns the
   // logits [vocab_size] after the last, valid until the next call. Allocates nothing.
   std::span<const float> forward(Sequence& sequence, std::span<const Token> tokens);
-  // The same without logits, for all but the last batch of a prompt.
-  void read(Sequence& sequence, std::span<const Token> tokens);
+  // Reads them; logits() and draw() may be asked for those that `outputs` says. Of others the last
+  // layer only makes what later tokens attend to.
+  void read(Sequence& sequence, std::span<const Token> tokens, Outputs outputs = Outputs::all);
   // Logits after the token at `index` of the last batch read, valid until the next call.
   std::span<const float> logits(size_t index);
 
@@ -97,23 +101,23 @@ class Model {
     Scratch s;
   };
   // What layers ask of a pass: n tokens from `position` on, which only a device that repeats a
-  // recorded pass may move.
+  // recorded pass may move. first_output: the first whose logits may be asked for.
   struct Pass {
     Sequence& sequence;
-    int n, position, n_features, first_featured;
+    int n, position, n_features, first_featured, first_output;
   };
 
   void place_weights();
   Stage make_stage(Backend& backend, int first, int end);
   void run(Stage& stage, const Pass& pass);
   void norm(Stage& stage, float* y, const float* x, const Norm& norm, int n);
-  void add_norm(Stage& stage, const Norm& norm, int n);
-  void softmax_attention(Stage& stage, const Layer& w, const Pass& pass, int layer);
+  void add_norm(Stage& stage, const Norm& norm, int first, int n);
+  void softmax_attention(Stage& stage, const Layer& w, const Pass& pass, int layer, int first);
   void lightning_attention(Stage& stage, const Layer& w, const Pass& pass, int layer);
-  void feed_forward(Stage& stage, const Layer& w, const Pass& pass, int layer);
+  void feed_forward(Stage& stage, const Layer& w, const Pass& pass, int layer, int first);
   void head(size_t index);
   void begin(Sequence& sequence, int position);
-  Pass pass_of(Sequence& sequence, int n, int position) const;
+  Pass pass_of(Sequence& sequence, int n, int position, Outputs outputs) const;
   void count_bytes();
   void limit_experts(const ModelOptions& options);
   void norm_head();

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "allocations.h"
@@ -57,8 +58,18 @@ std::vector<Golden> goldens() {
   return all;
 }
 
+// What must be computed of tokens start .. end-1 for the logits at `positions`.
+Outputs outputs_for(const std::vector<size_t>& positions, size_t start, size_t end) {
+  const auto within = [&](size_t p) { return p >= start && p + 1 < end; };
+  if (std::any_of(positions.begin(), positions.end(), within)) return Outputs::all;
+  const bool last = std::find(positions.begin(), positions.end(), end - 1) != positions.end();
+  return last ? Outputs::last : Outputs::none;
+}
+
+int outputs_seen[3] = {};
+
 // The largest difference from the golden logits, as a share of the largest logit, when the tokens
-// are read in batches of `batch`.
+// are read in batches of `batch` with no more outputs than are asked for.
 double error_of(const Golden& golden, Backend& backend, size_t batch) {
   const TemporaryFolder folder;
   write_tiny_model(folder.path(), golden.config, golden.formats);
@@ -72,7 +83,9 @@ double error_of(const Golden& golden, Backend& backend, size_t batch) {
   while (!rest.empty()) {
     const size_t start = sequence.size();
     const auto tokens = rest.first(std::min({rest.size(), batch, model.max_batch()}));
-    model.read(sequence, tokens);
+    const Outputs outputs = outputs_for(golden.positions, start, start + tokens.size());
+    outputs_seen[int(outputs)] += tokens.size() > 1;
+    model.read(sequence, tokens, outputs);
     rest = rest.subspan(tokens.size());
     for (size_t i = 0; i < golden.positions.size(); i++) {
       const size_t p = golden.positions[i];
@@ -123,6 +136,7 @@ TEST_CASE("logits are those of the Python implementation, for every variant, bac
       }
     }
   }
+  for (const int seen : outputs_seen) CHECK(seen > 0);
 }
 
 TEST_CASE("forward() allocates nothing") {
