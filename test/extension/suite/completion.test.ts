@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import * as vscode from "vscode";
-import { accept, nothingToAccept, open, ready, shownAfter, trigger, type } from "./editor";
+import {
+  accept,
+  longProposal,
+  nothingToAccept,
+  open,
+  ready,
+  shownAfter,
+  trigger,
+  type,
+} from "./editor";
 
 const commit = "editor.action.inlineSuggest.commit";
 
@@ -39,14 +48,13 @@ suite("completions in the editor", () => {
   test("ghost text is shown in Python and accepted", () => acceptsIn("py", python));
 
   test("typing along what is shown keeps it", async () => {
-    const shown = await shownAfter("ts", typescript, "return ");
-    assert.ok(shown.length >= 3, `"${shown}" is too short to type along`);
+    const { typed, shown } = await longProposal("ts", typescript, 3);
     // A bracket typed here would bring its own closing one, and with it another place.
     const settings = vscode.workspace.getConfiguration("editor");
     await settings.update("autoClosingBrackets", "never", vscode.ConfigurationTarget.Global);
     try {
       const editor = await open("ts", typescript);
-      await type(`return ${shown.slice(0, 2)}`);
+      await type(`${typed}${shown.slice(0, 2)}`);
       assert.equal(await accept(editor, commit), shown.slice(2));
     } finally {
       await settings.update("autoClosingBrackets", undefined, vscode.ConfigurationTarget.Global);

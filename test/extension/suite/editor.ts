@@ -87,6 +87,29 @@ export async function shownAfter(
   return accept(editor, commit);
 }
 
+export interface Proposed {
+  readonly typed: string;
+  readonly shown: string;
+}
+
+/**
+ * What is typed, of a few things, and what is then shown at the cursor of `source`: the first that has
+ * `least` characters, because what the model says differs from one training to the next.
+ */
+export async function longProposal(
+  extension: string,
+  source: string,
+  least: number,
+): Promise<Proposed> {
+  const all: Proposed[] = [];
+  for (const typed of ["return ", "return Math.", "if (", "console."]) {
+    const shown = await shownAfter(extension, source, typed);
+    all.push({ typed, shown });
+    if (shown.length >= least) return { typed, shown };
+  }
+  throw new Error(`All is shorter than ${least} characters: ${JSON.stringify(all)}`);
+}
+
 /** Makes VS Code ask for ghost text here and now. */
 export async function trigger(): Promise<void> {
   await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
