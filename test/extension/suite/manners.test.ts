@@ -102,7 +102,9 @@ suite("manners of completions", () => {
     const end = second.positionAt(second.getText().length);
     editor.selection = new vscode.Selection(end, end);
     const items = await until("a proposal in the cell", async () => {
-      await type("r");
+      // Typed once the cell takes keys; then the model is asked again until it has an answer.
+      if (second.getText().endsWith("return ")) await trigger();
+      else await type("return ");
       const { why } = await api();
       const text = await why(second.uri);
       return text.includes("What the model was shown") ? text : null;
