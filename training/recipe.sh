@@ -5,8 +5,8 @@
 #
 # PYTHON: an interpreter with torch, tokenizers, safetensors and numpy; the manifest's pip packages
 # are looked for in it. MINUTES: the training's time. BATCH: rows of 2,048 tokens a step. On a CPU
-# install libjemalloc2: training finds it and is three times as fast. The
-# manifest's Debian packages must be installed; those that are not are named and left out.
+# install libjemalloc2: training finds it and is three times as fast. The manifest's Debian packages
+# must be installed; those that are not are named and left out.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -15,7 +15,7 @@ size=${1:-small}
 : "${PYTHON:=python3}" "${MINUTES:=70}" "${BATCH:=4}"
 # glibc gives every large tensor back to the system and takes it anew, a page fault for every 4 KiB:
 # with jemalloc a step of two rows took a third of the time on two cores (2,987 for 976 tokens/s).
-jemalloc=$(ldconfig -p | awk '/libjemalloc\.so\.2/ { print $NF; exit }')
+jemalloc=$(ldconfig -p 2>/dev/null | awk '/libjemalloc\.so\.2/ { print $NF; exit }' || true)
 export MALLOC_CONF=thp:always,dirty_decay_ms:-1,muzzy_decay_ms:-1
 config=configs/$size.json
 work=work/$size
