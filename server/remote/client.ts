@@ -142,13 +142,12 @@ export class EndpointClient {
     signal: AbortSignal,
     limits: Partial<Limits> = {},
   ): Promise<void> {
-    const text = JSON.stringify(content);
-    await this.exchange("POST", path, text, limits, signal, async (reply) => {
+    await this.exchange("POST", path, content, limits, signal, async (reply) => {
       const type = String(reply.headers["content-type"] ?? "");
       if (!/^text\/event-stream\b/i.test(type)) {
         throw nonsense(reply.url, `answers with ${printableType(type)} where a stream is wanted`);
       }
-      await read(reply, (data) => onData(data, (said) => this.clean(said, text)));
+      await read(reply, (data) => onData(data, reply.clean));
     });
   }
 
@@ -159,7 +158,7 @@ export class EndpointClient {
   private async exchange<Result>(
     method: "GET" | "POST",
     path: string,
-    content: string | null,
+    content: unknown,
     changed: Partial<Limits>,
     signal: AbortSignal,
     use: (reply: Reply) => Promise<Result>,
@@ -179,11 +178,12 @@ export class EndpointClient {
           ...(content !== null && { "content-type": "application/json" }),
           ...(this.key !== null && { authorization: `Bearer ${this.key}` }),
         },
-        body: content,
+        body: content === null ? null : JSON.stringify(content),
       });
       body.on("error", () => {}); // heard where it is read; afterwards it says nothing new
-      const reply = { url, headers, body, watch, limits };
-      if (statusCode !== 200) throw await this.refused(reply, statusCode, content ?? "");
+      const clean = (said: string) => withoutEcho(this.withoutKey(said), content);
+      const reply = { url, headers, body, watch, limits, clean };
+      if (statusCode !== 200) throw await refused(reply, statusCode);
       return await use(reply);
     } catch (error) {
       const explained = this.explained(url, error, signal, watch);
@@ -201,18 +201,8 @@ export class EndpointClient {
     return watch.signal.aborted ? watch.signal.reason : brokenConnection(url, error);
   }
 
-  private async refused(reply: Reply, status: number, sent: string): Promise<EndpointError> {
-    const words = await textOf(reply, REFUSAL_BYTES, "cut").catch(() => "");
-    const [location, retryAfter] = [reply.headers.location, reply.headers["retry-after"]].map(
-      (value) => String(value ?? ""),
-    );
-    const given = { location: location!, retryAfter: retryAfter! };
-    return refusal(reply.url, status, words, given, (said) => this.clean(said, sent));
-  }
-
-  /** A server's words without the key and without what it was sent: some repeat either. */
-  private clean(words: string, sent: string): string {
-    return withoutEcho(this.key === null ? words : words.replaceAll(this.key, "…"), sent);
+  private withoutKey(words: string): string {
+    return this.key === null ? words : words.replaceAll(this.key, "…");
   }
 }
 
@@ -225,6 +215,17 @@ interface Reply {
   readonly body: Body;
   readonly watch: Watch;
   readonly limits: Limits;
+  /** A server's words without the key and without what it was sent: some repeat either. */
+  readonly clean: Clean;
+}
+
+async function refused(reply: Reply, status: number): Promise<EndpointError> {
+  const words = await textOf(reply, REFUSAL_BYTES, "cut").catch(() => "");
+  const [location, retryAfter] = [reply.headers.location, reply.headers["retry-after"]].map(
+    (value) => String(value ?? ""),
+  );
+  const given = { location: location!, retryAfter: retryAfter! };
+  return refusal(reply.url, status, words, given, reply.clean);
 }
 
 function printableType(type: string): string {

@@ -63,12 +63,13 @@ const ECHO = 16; // characters: shorter pieces of a prompt are in any sentence
 const MAX_HEARD = 2_000; // characters of words that are compared with what was sent
 
 /**
- * The start of `words` without the pieces of `sent`, a request's JSON, that they repeat: servers quote
- * what they refuse, as JSON or as a string of Python's, and that is the user's code.
+ * The start of `words` without the pieces of `sent`, a request, that they repeat: servers quote what
+ * they refuse, as JSON or as a string of Python's, and that is the user's code.
  */
-export function withoutEcho(words: string, sent: string): string {
+export function withoutEcho(words: string, sent: unknown): string {
   const heard = words.slice(0, MAX_HEARD);
-  const written = [sent, sent.replaceAll('\\"', '"')];
+  const code = textsOf(sent);
+  const written = [code, code.replaceAll('\\"', '"')];
   let kept = "";
   for (let at = 0; at < heard.length; ) {
     const length = Math.max(...written.map((text) => lengthOfEcho(heard, at, text)));
@@ -76,6 +77,16 @@ export function withoutEcho(words: string, sent: string): string {
     at += Math.max(1, length);
   }
   return kept;
+}
+
+/** What a request says, as JSON writes it; the model's name is no secret, and in many a good message. */
+function textsOf(sent: unknown): string {
+  const texts: string[] = [];
+  JSON.stringify(sent, (field, value) => {
+    if (typeof value === "string" && field !== "model") texts.push(JSON.stringify(value));
+    return value;
+  });
+  return texts.join("\n");
 }
 
 /** How much of `heard` from `at` on is in `text`; 0: too little to count. */

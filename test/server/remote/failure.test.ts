@@ -50,10 +50,14 @@ suite("failures of endpoints", () => {
   });
   test("have nothing of the code that the server quotes", () => {
     const prompt = 'const secret = "42";\nfunction tell() {\n  return secret;\n}\n';
-    const sent = JSON.stringify({ model: "m", prompt, temperature: 0 });
+    const sent = { model: "Qwen/Qwen2.5-Coder-7B", prompt, temperature: 0 };
     const python = `{'type': 'x', 'input': '${prompt.replaceAll("\n", "\\n")}'} is too much`;
     assert.equal(withoutEcho(python, sent), "{'type': 'x', 'input': '…'} is too much");
-    assert.equal(withoutEcho(`bad: ${sent}`, sent), "bad: …");
+    const json = withoutEcho(`bad: ${JSON.stringify(sent)}`, sent);
+    assert.equal(json, 'bad: {"model":"Qwen/Qwen2.5-Coder-7B","prompt":…,"temperature":0}');
+    const missing = "The model Qwen/Qwen2.5-Coder-7B does not exist";
+    assert.equal(withoutEcho(missing, sent), missing);
+    assert.equal(withoutEcho(missing, null), missing);
     assert.equal(withoutEcho("temperature must be 1", sent), "temperature must be 1");
     assert.equal(withoutEcho("no", sent), "no");
     assert.equal(withoutEcho("x".repeat(5000), sent).length, 2000);
