@@ -112,7 +112,8 @@ TEST_CASE("the reference multiplies what the matrix holds") {
     CHECK(product(*ready(name, 1), w, x, 1)[0] == 0.5f * (127 * 7 - 8 + 0 - 4));
 }
 
-// Of many rows of x and of few, sums are rounded in another order. Seen at most: 7e-14.
+// Where integers meet panels, sums of many rows of x are rounded in another order than those of a
+// few. Seen at most: 7e-14.
 constexpr double kMaxReorder = 1e-12;
 
 TEST_CASE("threads do not change a product, and batches only how it is rounded") {
@@ -121,6 +122,7 @@ TEST_CASE("threads do not change a product, and batches only how it is rounded")
     for (const Type type : kAllTypes)
       for (const int n : {3, 66, 250}) {
         const Weights w(type, 299, 256, 5, {kGroup, false, 0, true});
+        const bool panels = n > 4 && block_cols(type) > 1 && name != "neon";
         const Floats x = noise(size_t(n) * 256, 6);
         const auto one = ready(name, 1), three = ready(name, 3);
         const Floats whole = product(*one, w.matrix, x, n);
@@ -131,7 +133,7 @@ TEST_CASE("threads do not change a product, and batches only how it is rounded")
           const Floats among(whole.begin() + i * 299, whole.begin() + (i + 1) * 299);
           CAPTURE(name);
           CAPTURE(name_of(type));
-          if (n < 4) CHECK(among == alone);
+          if (!panels) CHECK(among == alone);
           const double error = nmse(among, alone);
           CHECK(error < kMaxReorder);
           worst = std::max(worst, error);
