@@ -152,31 +152,34 @@ TEST_CASE("a wider input leaves nothing behind for a narrower one") {
   }
 }
 
-TEST_CASE("the largest integers do not overflow") {
+TEST_CASE("the largest integers do not overflow, of few rows and of many") {
   // Every weight and every input at its bound, of one sign: what saturates would show.
-  const int cols = 512;
+  const int cols = 512, rows = 16;
   for (const std::string& name : tested_backends())
     for (const Type type : kAllTypes) {
       if (block_cols(type) == 1) continue;
       for (const uint8_t bits : {0xff, 0x00, 0x80, 0x7f}) {
-        Weights bounds(type, 1, cols, 1);
+        Weights bounds(type, rows, cols, 1);
         bounds.fill_blocks(bits);
-        for (const float sign : {1.0f, -1.0f}) {
-          const Floats x(size_t(cols), sign * 127.0f);
-          const Floats y = product(*ready(name, 1), bounds.matrix, x, 1);
-          Floats values(size_t(cols), 0.0f);
-          const Token first = 0;
-          ready(name, 1)->embed(values.data(), bounds.matrix, &first, 1);
-          double expected = 0, size = 0;
-          for (const float value : values) {
-            expected += double(sign) * 127 * value;
-            size += 127 * std::abs(double(value));
+        Floats values(size_t(cols), 0.0f);
+        const Token first = 0;
+        ready(name, 1)->embed(values.data(), bounds.matrix, &first, 1);
+        for (const int n : {1, 16})
+          for (const float sign : {1.0f, -1.0f}) {
+            const Floats x(size_t(n) * size_t(cols), sign * 127.0f);
+            double expected = 0, size = 0;
+            for (const float value : values) {
+              expected += double(sign) * 127 * value;
+              size += 127 * std::abs(double(value));
+            }
+            CAPTURE(name);
+            CAPTURE(name_of(type));
+            CAPTURE(int(bits));
+            CAPTURE(n);
+            const Floats y = product(*ready(name, 1), bounds.matrix, x, n);
+            for (int i = 0; i < n; i++)
+              CHECK(std::abs(y[size_t(i) * rows] - expected) <= 1e-5 * size);
           }
-          CAPTURE(name);
-          CAPTURE(name_of(type));
-          CAPTURE(int(bits));
-          CHECK(std::abs(y[0] - expected) <= 1e-5 * size);
-        }
       }
     }
 }
