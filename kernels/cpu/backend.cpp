@@ -19,11 +19,11 @@ void Cpu::reserve(const Limits& limits) {
   l.max_top_k = std::max(l.max_top_k, limits.max_top_k);
   l.max_hidden = std::max(l.max_hidden, limits.max_hidden);
   l.max_rows = std::max(l.max_rows, limits.max_rows);
-  inputs_.reserve(l.max_batch, l.max_cols);
+  inputs_.reserve(dot_, l.max_batch, l.max_cols);
   if (l.max_experts == 0) return;
   const int places = l.max_batch * l.max_top_k;
-  expert_inputs_.reserve(places, 0);
-  hidden_inputs_.reserve(places, l.max_hidden);
+  expert_inputs_.reserve(dot_, places, 0);
+  hidden_inputs_.reserve(dot_, places, l.max_hidden);
   gate_.resize(size_t(places) * size_t(l.max_hidden));
   up_.resize(gate_.size());
   out_.resize(size_t(places) * size_t(l.max_cols));
@@ -37,12 +37,12 @@ void Cpu::reserve(const Limits& limits) {
 
 size_t Cpu::reserved_bytes(const Limits& l) const {
   const int cols = std::max(l.max_cols, l.max_hidden), places = l.max_batch * l.max_top_k;
-  const size_t inputs = Inputs::reserved_bytes(l.max_batch, cols);
+  const size_t inputs = Inputs::reserved_bytes(dot_, l.max_batch, cols);
   if (l.max_experts == 0) return inputs;
   const size_t of_experts = size_t(places) * size_t(2 * l.max_hidden + cols + 1) +
                             3 * size_t(l.max_batch) * size_t(l.max_experts);
-  return inputs + Inputs::reserved_bytes(places, 0) + Inputs::reserved_bytes(places, l.max_hidden) +
-         of_experts * sizeof(float);
+  return inputs + Inputs::reserved_bytes(dot_, places, 0) +
+         Inputs::reserved_bytes(dot_, places, l.max_hidden) + of_experts * sizeof(float);
 }
 
 void Cpu::embed(float* y, const Matrix& w, const Token* tokens, int n) {

@@ -21,8 +21,8 @@ Form form_of(Type type);
 // Rows of activations in the forms that weights of each type ask for. Filled by prepare().
 class Inputs {
  public:
-  void reserve(int max_rows, int max_cols);
-  static size_t reserved_bytes(int max_rows, int max_cols);
+  void reserve(const Dot& dot, int max_rows, int max_cols);
+  static size_t reserved_bytes(const Dot& dot, int max_rows, int max_cols);
   // Converts x [n, cols] to `form`, in parts on `threads` where it is worth it.
   void prepare(const Dot& dot, Threads& threads, const float* x, int n, int cols, Form form);
   // Converts rows first .. first+n-1 from x [n, cols], on the calling thread.
@@ -41,8 +41,9 @@ class Inputs {
   int64_t max_cols_ = 0;
   std::vector<Activations> rows_;
   std::vector<int8_t> q_, paired_;
-  std::vector<float> scales_, sums_;
+  std::vector<float> scales_, sums_, group_scales_, group_sums_;
   std::vector<uint16_t> bf16_;
+  std::vector<float> rounded_;
 };
 
 class Cpu final : public HostBackend {

@@ -11,6 +11,7 @@ namespace ringside {
 constexpr int kTile = 4;           // rows of x that share one unpacking of a weight row
 constexpr int kRows = 32;          // queries that share the keys and values they read
 constexpr int kPanelTokens = 256;  // rows of x that a panel meets at most
+constexpr int kPanelsRows = 32;    // rows of weights that panels are made of at once, at most
 constexpr float kUnseen = -1e30f;  // the score of a key that a query does not see
 
 // One row of x as the weights of each type want it. Only what the type needs is set. Integers are
@@ -21,8 +22,11 @@ struct Activations {
                          // ones, as packed weights fall apart into low and high halves
   const float* scales;   // [cols / 32, 8]: the group's scale, eight times
   const float* sums;     // [cols / 16]: scale * sum of q over half a group
-  const uint16_t* bf16;  // [cols]
-  const float* f32;      // [cols]
+  const float* group_scales;  // [cols / 32]: the group's scale
+  const float* group_sums;    // [cols / 32]: scale * sum of q over a group
+  const uint16_t* bf16;       // [cols], where Dot::takes_bf16; elsewhere
+  const float* rounded;       // [cols]: the same values as floats
+  const float* f32;           // [cols]
 };
 
 // Rows of a Matrix, of which each lies `bytes` behind the one before and its scales `scale_step`
@@ -38,16 +42,21 @@ struct Rows {
   int64_t scale_step;
 };
 
+// Dot::rows for many rows of x, `least` or more: w.count <= kPanelsRows, count <= kPanelTokens.
+// Sums are rounded in another order. `rows` is what a panel has, whether used or not; 0: there is
+// none.
+struct Panels {
+  int rows, least;
+  void (*run)(float* out, int64_t out_stride, const Rows& w, const Activations* x, int count);
+};
+
 struct Dot {
   const char* name;
+  bool takes_bf16;  // as Activations::bf16
 
   // out[i * out_stride + r] = w_r . x[i], for r < w.count, i < count <= kTile.
   void (*rows)(float* out, int64_t out_stride, const Rows& w, const Activations* x, int count);
-  // The same of integers (int4 and the block formats) for many rows of x, at least panel_least:
-  // w.count <= panel_rows, count <= kPanelTokens. Sums are rounded in another order. panel_rows 0:
-  // there is none.
-  int panel_rows, panel_least;
-  void (*panel)(float* out, int64_t out_stride, const Rows& w, const Activations* x, int count);
+  Panels integers, floats;  // of int4 and the block formats; of the others
   // Fills q [32], scales [8] and sums [2] from the group x [32]; q in the order of
   // Activations::paired if that is asked.
   void (*quantize)(int8_t* q, float* scales, float* sums, const float* x, bool paired);
@@ -79,7 +88,7 @@ struct Dot {
   void (*gelu)(float* x, int64_t count);
 };
 
-// Dot::rows and Dot::panel of weights that meet int8: int4 and the block formats. In
+// Dot::rows and Dot::integers of weights that meet int8: int4 and the block formats. In
 // dot_*_blocks.cpp.
 void integer_rows_avx2(float* out, int64_t out_stride, const Rows& w, const Activations* x,
                        int count);

@@ -5,6 +5,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include <type_traits>
+
 namespace ringside {
 namespace {
 
@@ -55,7 +57,30 @@ Halves signed_bytes_at(const uint8_t* bytes, float factor) {
   return times({_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(all)), _mm256_cvtepi32_ps(high)}, factor);
 }
 
+__m256 times(__m256 x, __m256 y) { return _mm256_mul_ps(x, y); }
+__m256 times(__m256 x, float factor) { return times(x, _mm256_set1_ps(factor)); }
+
 #include "dot_blocks.inc"
+
+// One value a group: of formats whose halves do not differ, half as much to take apart.
+struct GroupLanes {
+  using Values = __m256;
+  static RINGSIDE_INLINE __m256 at(const uint8_t* bytes, int stride) {
+    if (stride == 2)
+      return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+    int16_t half[8];
+    for (int g = 0; g < 8; g++) memcpy(half + g, bytes + g * stride, 2);
+    return _mm256_cvtph_ps(
+        _mm_set_epi16(half[7], half[6], half[5], half[4], half[3], half[2], half[1], half[0]));
+  }
+  static RINGSIDE_INLINE __m256 of(uint64_t low, uint64_t high) {
+    return _mm256_cvtph_ps(_mm_set_epi64x(int64_t(high), int64_t(low)));
+  }
+  static RINGSIDE_INLINE __m256 bytes(uint64_t eight, float factor) {
+    const __m256i wide = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(int64_t(eight)));
+    return times(_mm256_cvtepi32_ps(wide), factor);
+  }
+};
 
 struct Pair {
   __m256i group[2];
@@ -150,25 +175,47 @@ __m256 group_dot(__m256i u, const int8_t* quants) {
   return _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-template <typename Format>
-__m256 group_scale(const float* scale) {
-  if constexpr (!Format::kHalvesDiffer) return _mm256_broadcast_ss(scale);
-  return _mm256_set_m128(_mm_broadcast_ss(scale + 1), _mm_broadcast_ss(scale));
-}
-
 float reduce(__m256 x) {
   __m128 sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
   sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
   return _mm_cvtss_f32(_mm_add_ss(sum, _mm_shuffle_ps(sum, sum, 1)));
 }
 
+// The lanes of even groups and of odd ones: a token alone waits for the addition before, and with
+// one sum a chunk of 256 columns is a chain of nine.
+struct Sum {
+  __m256 of[2];
+};
+
 template <typename Format, int kCount, typename Pairs>
-RINGSIDE_INLINE void add_chunk(__m256 (&sum)[kCount], const Chunk& c, const Scales& s,
+RINGSIDE_INLINE void add_chunk(Sum (&sum)[kCount], const Chunk& c, const Scales<GroupLanes>& s,
                                const Activations* x, Pairs pairs) {
-  for (int i = 0; i < kCount && !Format::kSigned; i++) {
+  alignas(32) float scale[kCount][8];  // of a group of the row and of x: one factor
+  for (int i = 0; i < kCount; i++) {
+    if constexpr (!Format::kSigned)
+      sum[i].of[1] =
+          _mm256_fnmadd_ps(s.offset, _mm256_loadu_ps(x[i].group_sums + c.group), sum[i].of[1]);
+    _mm256_store_ps(scale[i], times(s.scale, _mm256_loadu_ps(x[i].group_scales + c.group)));
+  }
+  for (int p = 0; p < pairs; p++) {
+    const Pair u = unpack(Format{}, c.at, p);
+    for (int g = 0; g < 2; g++)
+      for (int i = 0; i < kCount; i++) {
+        const __m256 dot =
+            group_dot<Format>(u.group[g], quants_of<Format>(x[i], c) + 64 * p + 32 * g);
+        const __m256 both = _mm256_broadcast_ss(scale[i] + 2 * p + g);
+        sum[i].of[g] = _mm256_fmadd_ps(dot, both, sum[i].of[g]);
+      }
+  }
+}
+
+template <typename Format, int kCount, typename Pairs>
+RINGSIDE_INLINE void add_chunk(Sum (&sum)[kCount], const Chunk& c, const Scales<HalfLanes>& s,
+                               const Activations* x, Pairs pairs) {
+  for (int i = 0; i < kCount; i++) {
     const float* sums = x[i].sums + 2 * c.group;
-    sum[i] = _mm256_fnmadd_ps(s.offset.low, _mm256_loadu_ps(sums), sum[i]);
-    sum[i] = _mm256_fnmadd_ps(s.offset.high, _mm256_loadu_ps(sums + 8), sum[i]);
+    sum[i].of[0] = _mm256_fnmadd_ps(s.offset.low, _mm256_loadu_ps(sums), sum[i].of[0]);
+    sum[i].of[1] = _mm256_fnmadd_ps(s.offset.high, _mm256_loadu_ps(sums + 8), sum[i].of[1]);
   }
   alignas(32) float scale_of[16];
   _mm256_store_ps(scale_of, s.scale.low);
@@ -176,12 +223,13 @@ RINGSIDE_INLINE void add_chunk(__m256 (&sum)[kCount], const Chunk& c, const Scal
   for (int p = 0; p < pairs; p++) {
     const Pair u = unpack(Format{}, c.at, p);
     for (int g = 0; g < 2; g++) {
-      const __m256 scale = group_scale<Format>(scale_of + 4 * p + 2 * g);
+      const float* halves = scale_of + 4 * p + 2 * g;
+      const __m256 scale = _mm256_set_m128(_mm_broadcast_ss(halves + 1), _mm_broadcast_ss(halves));
       for (int i = 0; i < kCount; i++) {
         const __m256 own = _mm256_loadu_ps(x[i].scales + 8 * (c.group + 2 * p + g));
-        const int8_t* q = quants_of<Format>(x[i], c) + 64 * p + 32 * g;
-        sum[i] =
-            _mm256_fmadd_ps(group_dot<Format>(u.group[g], q), _mm256_mul_ps(scale, own), sum[i]);
+        const __m256 dot =
+            group_dot<Format>(u.group[g], quants_of<Format>(x[i], c) + 64 * p + 32 * g);
+        sum[i].of[g] = _mm256_fmadd_ps(dot, times(scale, own), sum[i].of[g]);
       }
     }
   }
@@ -190,11 +238,13 @@ RINGSIDE_INLINE void add_chunk(__m256 (&sum)[kCount], const Chunk& c, const Scal
 template <typename Format>
 template <int kCount>
 void BlockTile<Format>::run() const {
+  using Lanes = std::conditional_t<Format::kHalvesDiffer, HalfLanes, GroupLanes>;
   for (int r = 0; r < w.count; r++) {
-    __m256 sum[kCount];
-    for (int i = 0; i < kCount; i++) sum[i] = _mm256_setzero_ps();
-    add_row<Format>(sum, w, r, x);
-    for (int i = 0; i < kCount; i++) out[i * out_stride + r] = reduce(sum[i]);
+    Sum sum[kCount];
+    for (int i = 0; i < kCount; i++) sum[i].of[0] = sum[i].of[1] = _mm256_setzero_ps();
+    add_row<Format, Lanes>(sum, w, r, x);
+    for (int i = 0; i < kCount; i++)
+      out[i * out_stride + r] = reduce(_mm256_add_ps(sum[i].of[0], sum[i].of[1]));
   }
 }
 
@@ -209,28 +259,8 @@ Sums zero() { return _mm256_setzero_ps(); }
 Sums spread(float x) { return _mm256_set1_ps(x); }
 Sums add_product(Sums a, Sums b, Sums c) { return _mm256_fmadd_ps(a, b, c); }
 Sums sub_product(Sums a, Sums b, Sums c) { return _mm256_fnmadd_ps(a, b, c); }
-Sums times(Sums a, Sums b) { return _mm256_mul_ps(a, b); }
 
-// Dword j of x[i] becomes dword i of x[j].
-void transpose(__m256i (&x)[8]) {
-  __m256i y[8];
-  for (int i = 0; i < 8; i += 2) {
-    y[i] = _mm256_unpacklo_epi32(x[i], x[i + 1]);
-    y[i + 1] = _mm256_unpackhi_epi32(x[i], x[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4) {
-    x[i] = _mm256_unpacklo_epi64(y[i], y[i + 2]);
-    x[i + 1] = _mm256_unpackhi_epi64(y[i], y[i + 2]);
-    x[i + 2] = _mm256_unpacklo_epi64(y[i + 1], y[i + 3]);
-    x[i + 3] = _mm256_unpackhi_epi64(y[i + 1], y[i + 3]);
-  }
-  // x[4b + c] holds in its half l dwords 4l + c of rows 4b .. 4b + 3.
-  for (int c = 0; c < 4; c++) {
-    y[c] = _mm256_permute2x128_si256(x[c], x[4 + c], 0x20);
-    y[4 + c] = _mm256_permute2x128_si256(x[c], x[4 + c], 0x31);
-  }
-  for (int i = 0; i < 8; i++) x[i] = y[i];
-}
+#include "dot_avx2_turn.inc"
 
 void turn_scales(Sums* to, const Halves (&of)[kPanelRows]) {
   __m256i low[8], high[8];

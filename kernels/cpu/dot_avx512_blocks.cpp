@@ -134,7 +134,7 @@ __m512i unpack(Q6_K, const uint8_t* at, int pair) {
 }
 
 template <typename Format, int kCount, typename Pairs>
-RINGSIDE_INLINE void add_chunk(__m512 (&sum)[kCount], const Chunk& c, const Scales& s,
+RINGSIDE_INLINE void add_chunk(__m512 (&sum)[kCount], const Chunk& c, const Scales<HalfLanes>& s,
                                const Activations* x, Pairs pairs) {
   for (int i = 0; i < kCount; i++)
     sum[i] = _mm512_fnmadd_ps(s.offset, _mm512_loadu_ps(x[i].sums + 2 * c.group), sum[i]);
@@ -162,7 +162,7 @@ struct RowSums {
   RINGSIDE_INLINE void sum_row(int r, __m512* sums) const {
     __m512 sum[kCount];
     for (int i = 0; i < kCount; i++) sum[i] = _mm512_setzero_ps();
-    add_row<Format>(sum, w, r, x);
+    add_row<Format, HalfLanes>(sum, w, r, x);
     for (int i = 0; i < kCount; i++) sums[i] = sum[i];
   }
 };

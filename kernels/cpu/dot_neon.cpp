@@ -71,7 +71,7 @@ void rows(float* out, int64_t out_stride, const Rows& w, const Activations* x, i
   }
 }
 
-const Dot kDot = {"neon",         rows,      0,        0,          nullptr,
+const Dot kDot = {"neon",         false,     rows,     {},         {},
                   quantize_group, scores_of, mix_into, exp_sum_of, score_tile,
                   softmax_tile,   mix_tile,  silu_of,  gelu_of};
 

@@ -140,8 +140,8 @@ int32x4_t half_dot(int8x16_t u, const int8_t* quants) {
 }
 
 template <typename Format, int kCount, typename Pairs>
-RINGSIDE_INLINE void add_chunk(float32x4_t (&sum)[kCount], const Chunk& c, const Scales& s,
-                               const Activations* x, Pairs pairs) {
+RINGSIDE_INLINE void add_chunk(float32x4_t (&sum)[kCount], const Chunk& c,
+                               const Scales<HalfLanes>& s, const Activations* x, Pairs pairs) {
   for (int h = 0; h < 16 && !Format::kSigned; h += 4)
     for (int i = 0; i < kCount; i++)
       sum[i] =
@@ -171,7 +171,7 @@ void BlockTile<Format>::run() const {
   for (int r = 0; r < w.count; r++) {
     float32x4_t sum[kCount];
     for (int i = 0; i < kCount; i++) sum[i] = vdupq_n_f32(0.0f);
-    add_row<Format>(sum, w, r, x);
+    add_row<Format, HalfLanes>(sum, w, r, x);
     for (int i = 0; i < kCount; i++) out[i * out_stride + r] = vaddvq_f32(sum[i]);
   }
 }

@@ -33,6 +33,13 @@ Rows rows_of(const Matrix& w, int first, int end) {
   return rows;
 }
 
+// Of the next `count` rows, how many panels are to take: whole panels, and one that is half used.
+int rows_in_panels(const Panels& panels, int count) {
+  if (panels.rows == 0) return 0;
+  const int taken = std::min(count, kPanelsRows), rest = taken % panels.rows;
+  return 2 * rest < panels.rows ? taken - rest : taken;
+}
+
 }  // namespace
 
 Form form_of(Type type) {
@@ -50,29 +57,36 @@ Form form_of(Type type) {
   }
 }
 
-size_t Inputs::reserved_bytes(int max_rows, int max_cols) {
-  // int8 in two orders, bfloat16, and for each group ten floats of scales and sums.
-  const size_t each = 2 + sizeof(uint16_t), of_group = 10 * sizeof(float);
+size_t Inputs::reserved_bytes(const Dot& dot, int max_rows, int max_cols) {
+  // int8 in two orders, bfloat16 or rounded floats, and for each group twelve floats of scales and
+  // sums.
+  const size_t each = 2 + (dot.takes_bf16 ? sizeof(uint16_t) : sizeof(float));
+  const size_t of_group = 12 * sizeof(float);
   const size_t row = size_t(padded(max_cols)) * each + size_t(padded(max_cols)) / kGroup * of_group;
   return size_t(max_rows) * (row + sizeof(Activations));
 }
 
-void Inputs::reserve(int max_rows, int max_cols) {
+void Inputs::reserve(const Dot& dot, int max_rows, int max_cols) {
   const size_t rows = std::max(rows_.size(), size_t(max_rows));
   max_cols_ = std::max(max_cols_, padded(max_cols));
   rows_.resize(rows);
   q_.resize(rows * size_t(max_cols_));
   paired_.resize(q_.size());
-  bf16_.resize(q_.size());
+  (dot.takes_bf16 ? bf16_.resize(q_.size()) : rounded_.resize(q_.size()));
   scales_.resize(q_.size() / kGroup * 8);
   sums_.resize(q_.size() / kGroup * 2);
+  group_scales_.resize(q_.size() / kGroup);
+  group_sums_.resize(q_.size() / kGroup);
 }
 
 void Inputs::prepare_row(const Dot& dot, const float* x, int i, int cols, Form form) {
   const int64_t at = i * max_cols_;
   int8_t *q = q_.data() + at, *paired = paired_.data() + at;
   float *scales = scales_.data() + at / kGroup * 8, *sums = sums_.data() + at / kGroup * 2;
-  uint16_t* bf16 = bf16_.data() + at;
+  float* group_scales = group_scales_.data() + at / kGroup;
+  float* group_sums = group_sums_.data() + at / kGroup;
+  uint16_t* bf16 = bf16_.data() + (dot.takes_bf16 ? at : 0);
+  float* rounded = rounded_.data() + (dot.takes_bf16 ? 0 : at);
   if (form == Form::paired || form == Form::integers) {
     int8_t* to = form == Form::paired ? paired : q;
     for (int c = 0; c < cols; c += kGroup)
@@ -81,10 +95,16 @@ void Inputs::prepare_row(const Dot& dot, const float* x, int i, int cols, Form f
     const int64_t end = padded(cols);
     std::fill(scales + cols / kGroup * 8, scales + end / kGroup * 8, 0.0f);
     std::fill(sums + cols / kGroup * 2, sums + end / kGroup * 2, 0.0f);
+    for (int64_t g = 0; g < end / kGroup; g++) {
+      group_scales[g] = scales[8 * g];
+      group_sums[g] = sums[2 * g] + sums[2 * g + 1];
+    }
   } else if (form == Form::bf16) {
-    for (int c = 0; c < cols; c++) bf16[c] = float_to_bf16(x[c]);
+    for (int c = 0; c < cols && dot.takes_bf16; c++) bf16[c] = float_to_bf16(x[c]);
+    for (int c = 0; c < cols && !dot.takes_bf16; c++)
+      rounded[c] = bf16_to_float(float_to_bf16(x[c]));
   }
-  rows_[size_t(i)] = {q, paired, scales, sums, bf16, x};
+  rows_[size_t(i)] = {q, paired, scales, sums, group_scales, group_sums, bf16, rounded, x};
 }
 
 void Inputs::prepare(const Dot& dot, Threads& threads, const float* x, int n, int cols, Form form) {
@@ -101,12 +121,12 @@ void Cpu::multiply(float* y, int64_t y_stride, const Matrix& w, const Activation
                    int first_row, int end_row) {
   const Form form = form_of(w.type);
   const bool integers = form == Form::paired || form == Form::integers;
-  const bool panels = dot_.panel_rows > 0 && integers && n >= dot_.panel_least;
+  const Panels& panels = integers ? dot_.integers : dot_.floats;
   for (int r = first_row; r < end_row;) {
-    const bool panel = panels && 2 * (end_row - r) >= dot_.panel_rows;
-    const Rows rows = rows_of(w, r, panel ? std::min(end_row, r + dot_.panel_rows) : end_row);
-    const auto product = panel ? dot_.panel : dot_.rows;
-    const int most = panel ? kPanelTokens : kTile;
+    const int in_panels = n >= panels.least ? rows_in_panels(panels, end_row - r) : 0;
+    const Rows rows = rows_of(w, r, in_panels > 0 ? r + in_panels : end_row);
+    const auto product = in_panels > 0 ? panels.run : dot_.rows;
+    const int most = in_panels > 0 ? kPanelTokens : kTile;
     for (int i = 0; i < n; i += most)
       product(y + i * y_stride + r, y_stride, rows, x + i, std::min(most, n - i));
     r += rows.count;
