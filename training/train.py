@@ -58,7 +58,7 @@ class Muon(torch.optim.Optimizer):
 
 def orthogonal(g: Tensor, steps: int = 5) -> Tensor:
     a, b, c = 3.4445, -4.7750, 2.0315  # the quintic's coefficients of the reference above
-    x = g.bfloat16()
+    x = g.to(narrow_type(g.device.type))
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
@@ -66,6 +66,19 @@ def orthogonal(g: Tensor, steps: int = 5) -> Tensor:
         s = x @ x.mT
         x = a * x + (b * s + c * s @ s) @ x
     return x.mT if tall else x
+
+
+def narrow_type(device: str) -> torch.dtype:
+    """What products are computed in: bfloat16 where the processor multiplies it. Where it doesn't,
+    float32 is eight times as fast (AVX2, two cores: 78 to 99 for 10 to 12 GFLOP/s)."""
+    processor = torch.cpu.get_capabilities()
+    native = any(processor.get(key) for key in ("avx512_bf16", "amx_bf16", "bf16"))
+    return torch.bfloat16 if device != "cpu" or native else torch.float32
+
+
+def narrowed(device: str) -> torch.autocast:
+    kind = narrow_type(device)
+    return torch.autocast(device, kind, enabled=kind != torch.float32)
 
 
 def optimizers(model: Ringside) -> list[torch.optim.Optimizer]:
@@ -165,7 +178,7 @@ def make_plan(
     batches = 4
     for i in range(batches):
         model.zero_grad(set_to_none=True)
-        with torch.autocast(device, torch.bfloat16):
+        with narrowed(device):
             loss_of(model, data.batch(first_step + i, size, device))[0].backward()
         for name, (module, attribute) in matrices.items():
             squares[name] += getattr(module, attribute).grad.square() / batches
@@ -216,7 +229,7 @@ def train(arguments: argparse.Namespace) -> None:
         for optimizer, rate in zip(all_optimizers, rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * rate_at(share)
-        with torch.autocast(device, torch.bfloat16):
+        with narrowed(device):
             loss, mean = loss_of(
                 model, data.batch(step, arguments.batch, device), not arguments.no_gate
             )
