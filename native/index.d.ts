@@ -18,7 +18,7 @@ export interface ModelInfo {
   readonly contextTokens: number;
   /** The longest context that the model was made for. */
   readonly trainedContextTokens: number;
-  /** "reference", "avx2", "avx512", "neon"; "cuda" where at least one layer is on a GPU. */
+  /** "reference", "avx2", "avxvnni", "avx512", "neon"; "cuda" where at least one layer is on a GPU. */
   readonly backend: string;
   /** Where the layers run. */
   readonly placement: Placement;
@@ -84,7 +84,7 @@ export interface Prompting {
 
 export interface LoadOptions {
   /** Default "auto": the best instruction set this processor has. What is not on a GPU runs on it. */
-  readonly backend?: "auto" | "reference" | "avx2" | "avx512" | "neon";
+  readonly backend?: "auto" | "reference" | "avx2" | "avxvnni" | "avx512" | "neon";
   /**
    * The index, in `probeDevices().devices`, of the GPU that runs as many layers as its free memory holds. Default null:
    * none. Rejects with "DEVICE_LOST" if it can't be used at all; never turns to the CPU silently.

@@ -25,7 +25,8 @@ Options:
   --device NAME      auto, cpu or cuda; default: auto, but cpu where --backend is given
   --gpu-memory MB    what the model may take of a GPU's memory; default: what is free
   --threads N        default: one for each physical core
-  --backend NAME     the processor's instructions: auto, reference, avx2, avx512 or neon
+  --backend NAME     the processor's instructions: auto, reference, avx2, avxvnni,
+                     avx512 or neon
   --context N        tokens of context; default: what the editor uses
   --memory MB        what the model may take; default: no limit
   --coverage SHARE   of a token's experts' weight, enough is run; default: 1
@@ -110,7 +111,7 @@ function share(name: string, text: string): number {
   throw new RingsideError("BAD_REQUEST", `${name} must be above 0 and at most 1, not "${text}".`);
 }
 
-const backends = ["auto", "reference", "avx2", "avx512", "neon"] as const;
+const backends = ["auto", "reference", "avx2", "avxvnni", "avx512", "neon"] as const;
 const devices = ["auto", "cpu", "cuda"] as const;
 
 function oneOf<Name extends string>(option: string, names: readonly Name[], given: string): Name {

@@ -143,6 +143,7 @@ namespace {
 // The table of `isa`, or null if this build or processor lacks it.
 const Dot* table_of(std::string_view isa) {
   if (isa == "avx512") return has_avx512() ? dot_avx512() : nullptr;
+  if (isa == "avxvnni") return has_avxvnni() ? dot_avxvnni() : nullptr;
   if (isa == "avx2") return has_avx2() ? dot_avx2() : nullptr;
   if (isa == "neon") return dot_neon();
   return nullptr;
@@ -152,7 +153,12 @@ const Dot* table_of(std::string_view isa) {
 
 std::vector<std::string> available_backends() {
   std::vector<std::string> names;
-  for (const char* name : {"avx512", "avx2", "neon"})
+#ifdef RINGSIDE_EMULATED_VNNI
+  constexpr const char* kInstructions[] = {"avx512", "avx2", "neon", "avxvnni"};
+#else
+  constexpr const char* kInstructions[] = {"avx512", "avxvnni", "avx2", "neon"};
+#endif
+  for (const char* name : kInstructions)
     if (table_of(name) != nullptr) names.emplace_back(name);
   names.emplace_back("reference");
   return names;

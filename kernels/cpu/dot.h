@@ -92,10 +92,14 @@ struct Dot {
 // dot_*_blocks.cpp.
 void integer_rows_avx2(float* out, int64_t out_stride, const Rows& w, const Activations* x,
                        int count);
+void integer_rows_avxvnni(float* out, int64_t out_stride, const Rows& w, const Activations* x,
+                          int count);
 void integer_rows_avx512(float* out, int64_t out_stride, const Rows& w, const Activations* x,
                          int count);
 void integer_panel_avx2(float* out, int64_t out_stride, const Rows& w, const Activations* x,
                         int count);
+void integer_panel_avxvnni(float* out, int64_t out_stride, const Rows& w, const Activations* x,
+                           int count);
 void integer_panel_avx512(float* out, int64_t out_stride, const Rows& w, const Activations* x,
                           int count);
 void integer_rows_neon(float* out, int64_t out_stride, const Rows& w, const Activations* x,
@@ -103,6 +107,7 @@ void integer_rows_neon(float* out, int64_t out_stride, const Rows& w, const Acti
 
 // Null where the build is for another processor. Whether the machine has it is asked at run time.
 const Dot* dot_avx2();
+const Dot* dot_avxvnni();  // AVX2's but for integers
 const Dot* dot_avx512();
 const Dot* dot_neon();
 

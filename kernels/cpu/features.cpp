@@ -56,6 +56,12 @@ bool has_avx2() {
          has_all(cpuid(7, 0).b, {5 /* AVX2 */});
 }
 
+#ifdef RINGSIDE_EMULATED_VNNI
+bool has_avxvnni() { return has_avx2(); }
+#else
+bool has_avxvnni() { return has_avx2() && has_all(cpuid(7, 1).a, {4 /* AVX-VNNI */}); }
+#endif
+
 bool has_avx512() {
   constexpr uint64_t kZmm = 0xe6;
   if (!has_avx2() || (saved_state() & kZmm) != kZmm) return false;
@@ -67,6 +73,7 @@ bool has_avx512() {
 #else
 namespace ringside {
 bool has_avx2() { return false; }
+bool has_avxvnni() { return false; }
 bool has_avx512() { return false; }
 }  // namespace ringside
 #endif

@@ -3,7 +3,8 @@
 
 namespace ringside {
 
-bool has_avx2();    // AVX2, FMA and F16C
-bool has_avx512();  // F, BW, VL, DQ, VNNI and BF16
+bool has_avx2();     // AVX2, FMA and F16C
+bool has_avxvnni();  // those, and AVX-VNNI
+bool has_avx512();   // F, BW, VL, DQ, VNNI and BF16
 
 }  // namespace ringside

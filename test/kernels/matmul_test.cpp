@@ -127,7 +127,8 @@ TEST_CASE("threads do not change a product, and batches only how it is rounded")
       for (const int n : {3, 66, 250}) {
         const Weights w(type, 299, 256, 5, {kGroup, false, 0, true});
         const bool integers = block_cols(type) > 1;
-        const bool panels = n > 4 && (integers ? name != "neon" : name == "avx2");
+        const bool panels =
+            n > 4 && (integers ? name != "neon" : name == "avx2" || name == "avxvnni");
         const Floats x = noise(size_t(n) * 256, 6);
         const auto one = ready(name, 1), three = ready(name, 3);
         const Floats whole = product(*one, w.matrix, x, n);
