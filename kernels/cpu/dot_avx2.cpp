@@ -59,6 +59,18 @@ void turn(Vec (&x)[kWidth]) {
 
 #include "dot_float_panels.inc"
 
+int sum_of(__m256i x) {
+  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  sum = _mm_add_epi32(sum, _mm_unpackhi_epi64(sum, sum));
+  return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 1)));
+}
+
+float largest_of(__m256 x) {
+  __m128 top = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  top = _mm_max_ps(top, _mm_movehl_ps(top, top));
+  return _mm_cvtss_f32(_mm_max_ss(top, _mm_shuffle_ps(top, top, 1)));
+}
+
 void quantize_group(int8_t* q, float* scales, float* sums, const float* x, bool paired) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
   __m256 part[4], top = _mm256_setzero_ps();
@@ -66,24 +78,23 @@ void quantize_group(int8_t* q, float* scales, float* sums, const float* x, bool 
     part[i] = _mm256_loadu_ps(x + 8 * i);
     top = _mm256_max_ps(top, _mm256_andnot_ps(sign, part[i]));
   }
-  alignas(32) float tops[8];
-  _mm256_store_ps(tops, top);
-  float most = 0.0f;
-  for (int i = 0; i < 8; i++) most = tops[i] > most ? tops[i] : most;
-  const float scale = most / 127.0f;
+  const float scale = largest_of(top) / 127.0f;
   const __m256 inverse = _mm256_set1_ps(scale == 0.0f ? 0.0f : 1.0f / scale);
-  alignas(32) int32_t values[32];
-  for (int i = 0; i < 4; i++) {
-    const __m256i rounded = _mm256_cvtps_epi32(_mm256_mul_ps(part[i], inverse));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(values + 8 * i), rounded);
+  __m256i values[4];
+  for (int i = 0; i < 4; i++) values[i] = _mm256_cvtps_epi32(_mm256_mul_ps(part[i], inverse));
+  // Packed lane by lane, so that fours of bytes end up in the order 0 2 4 6 1 3 5 7.
+  __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(values[0], values[1]),
+                                     _mm256_packs_epi32(values[2], values[3]));
+  bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_set_epi32(7, 3, 6, 2, 5, 1, 4, 0));
+  if (paired) {
+    const __m256i even_first = _mm256_broadcastsi128_si256(
+        _mm_set_epi8(15, 13, 11, 9, 7, 5, 3, 1, 14, 12, 10, 8, 6, 4, 2, 0));
+    bytes = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(bytes, even_first), 0xd8);
   }
-  int sum[2] = {};
-  for (int i = 0; i < 32; i++) {
-    q[paired ? i / 2 + i % 2 * 16 : i] = int8_t(values[i]);
-    sum[i / 16] += values[i];
-  }
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), bytes);
   _mm256_storeu_ps(scales, _mm256_set1_ps(scale));
-  for (int h = 0; h < 2; h++) sums[h] = scale * float(sum[h]);
+  for (int h = 0; h < 2; h++)
+    sums[h] = scale * float(sum_of(_mm256_add_epi32(values[2 * h], values[2 * h + 1])));
 }
 
 void rows(float* out, int64_t out_stride, const Rows& w, const Activations* x, int count) {
