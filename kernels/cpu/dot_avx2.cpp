@@ -17,6 +17,7 @@ constexpr int kSpan = 2;  // 16 registers: 8 sums, 2 values, a weight
 inline Vec load(const float* x) { return _mm256_loadu_ps(x); }
 inline void store(float* x, Vec v) { _mm256_storeu_ps(x, v); }
 inline Vec all(float x) { return _mm256_set1_ps(x); }
+inline Vec add(Vec a, Vec b) { return _mm256_add_ps(a, b); }
 inline Vec mul(Vec a, Vec b) { return _mm256_mul_ps(a, b); }
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
 
@@ -28,13 +29,18 @@ float reduce(__m256 x) {
   return _mm_cvtss_f32(_mm_add_ss(sum, _mm_shuffle_ps(sum, sum, 1)));
 }
 
-// E4M3 to float: sign and the rest put where a half has them, then times 2^8, the difference of the
-// biases (15 and 7). Exact, subnormals too; the two NaN patterns become 480, which no weight is.
+// See dot_rows.inc. What extends the sign by eight bits leaves one too many behind the shift.
 __m256 f8_to_f32(const uint8_t* bytes) {
-  const __m128i wide = _mm_cvtepu8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes)));
-  const __m128i sign = _mm_slli_epi16(_mm_and_si128(wide, _mm_set1_epi16(128)), 8);
-  const __m128i rest = _mm_slli_epi16(_mm_and_si128(wide, _mm_set1_epi16(127)), 7);
-  return _mm256_mul_ps(_mm256_cvtph_ps(_mm_or_si128(sign, rest)), _mm256_set1_ps(256.0f));
+  const __m128i wide = _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes)));
+  return _mm256_cvtph_ps(_mm_andnot_si128(_mm_set1_epi16(0x4000), _mm_slli_epi16(wide, 7)));
+}
+
+void two_f8_to_f32(__m256& low, __m256& high, const uint8_t* bytes) {
+  const __m256i wide =
+      _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+  const __m256i halves = _mm256_andnot_si256(_mm256_set1_epi16(0x4000), _mm256_slli_epi16(wide, 7));
+  low = _mm256_cvtph_ps(_mm256_castsi256_si128(halves));
+  high = _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1));
 }
 
 __m256 bf16_to_f32(const uint16_t* bits) {

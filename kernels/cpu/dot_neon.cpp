@@ -16,17 +16,26 @@ constexpr int kSpan = 4;  // 32 registers: 16 sums, 4 values, a weight
 inline Vec load(const float* x) { return vld1q_f32(x); }
 inline void store(float* x, Vec v) { vst1q_f32(x, v); }
 inline Vec all(float x) { return vdupq_n_f32(x); }
+inline Vec add(Vec a, Vec b) { return vaddq_f32(a, b); }
 inline Vec fma(Vec a, Vec b, Vec c) { return vfmaq_f32(c, a, b); }
 
 #include "dot_tile.inc"
 
 float reduce(float32x4_t x) { return vaddvq_f32(x); }
 
-// E4M3 to float by way of a half, times 2^8: see dot_avx2.cpp.
+// See dot_rows.inc.
 float32x4_t f8_to_f32(const uint8_t* bytes) {
   uint16_t bits[4];
   for (int i = 0; i < 4; i++) bits[i] = uint16_t((bytes[i] & 128) << 8 | (bytes[i] & 127) << 7);
-  return vmulq_n_f32(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(bits))), 256.0f);
+  return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(bits)));
+}
+
+void two_f8_to_f32(float32x4_t& low, float32x4_t& high, const uint8_t* bytes) {
+  const uint16x8_t wide =
+      vreinterpretq_u16_s16(vmovl_s8(vld1_s8(reinterpret_cast<const int8_t*>(bytes))));
+  const uint16x8_t halves = vbicq_u16(vshlq_n_u16(wide, 7), vdupq_n_u16(0x4000));
+  low = vcvt_f32_f16(vreinterpret_f16_u16(vget_low_u16(halves)));
+  high = vcvt_f32_f16(vreinterpret_f16_u16(vget_high_u16(halves)));
 }
 
 float32x4_t bf16_to_f32(const uint16_t* bits) {
