@@ -30,6 +30,8 @@ struct Grid {
 class Precision {
  public:
   void set_mma(bool mma) { mma_ = mma; }
+  // Work is split as if the device had so many processors: for tests of what only large work gets.
+  void pretend_processors(int processors) { pretended_ = processors; }
   // Whether floats meet on tensor cores as high and low parts, in three products, and so keep
   // nearly all of their precision; else they are rounded to TF32.
   bool split_tf32() const { return split_tf32_; }
@@ -37,6 +39,7 @@ class Precision {
 
  protected:
   bool mma_ = true;
+  int pretended_ = 0;
 
  private:
   bool split_tf32_ = true;
@@ -48,7 +51,8 @@ class Precision {
 class Queue : public Precision {
  public:
   bool has_mma() const { return mma_; }
-  int processors() const { return 4; }  // a small device, so that work is split in few parts
+  // A small device, so that work is split in few parts.
+  int processors() const { return pretended_ > 0 ? pretended_ : 4; }
   std::vector<std::function<void()>>* recording = nullptr;
 };
 
@@ -82,7 +86,7 @@ class Queue : public Precision {
 
   StreamHandle stream() const { return stream_; }
   bool has_mma() const { return mma_ && capability_ >= 80; }
-  int processors() const { return processors_; }
+  int processors() const { return pretended_ > 0 ? pretended_ : processors_; }
 
  private:
   StreamHandle stream_;

@@ -109,6 +109,7 @@ __global__ void __launch_bounds__(kWarps* kWarp)
       if (selection[e] > best.value) best = {selection[e], e};
     }
     best = warp_best(best);
+    sync_warp();  // all have read what is written now
     if (lane == 0) {
       experts[j] = best.index;
       weights[j] = scores[best.index];

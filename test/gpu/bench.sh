@@ -42,6 +42,7 @@ trap 'exit 143' TERM INT HUP
 echo "Models are written to $scratch, with $(($(free_kib "$scratch") / 1000000)) GB of room."
 
 seconds=$(($(left "$budget") - 10))
+: >"$logs/bench.md" # for tail, which may be first
 "$build/bench/bench_gpu" --json "$logs/bench.json" --folder "$scratch" --budget "$seconds" "$@" \
   >"$logs/bench.md" 2>&1 &
 program=$!

@@ -60,6 +60,7 @@ build_target() {
     return 0
   fi
   echo "$1 does not build:"
+  [ "$logs" = "$build/logs" ] || cp "$build/logs/build-$1.log" "$logs/"
   show_log "$build/logs/build-$1.log"
   return 1
 }

@@ -1,6 +1,6 @@
 // What the CUDA backend does with a GPU, as Markdown on the standard output and JSON in a file.
 //
-//   bench_gpu [--only kernels,models,keystroke,attention] [--models NAME,...] [--budget SECONDS]
+//   bench_gpu [--only kernels,attention,models,keystroke] [--models NAME,...] [--budget SECONDS]
 //             [--json FILE] [--folder WHERE MODELS ARE WRITTEN] [--tiny]
 //
 // Without --only, all parts. Everything is held against two ceilings that are measured first: how
@@ -127,9 +127,9 @@ int run(const Options& options) {
     Bench bench{options, report, meters, {}};
     ceilings(bench, device);
     part(bench, "kernels", [&] { bench_kernels(bench, device); });
+    part(bench, "attention", [&] { bench_attention(bench, device); });
     part(bench, "models", [&] { bench_models(bench); });
     part(bench, "keystroke", [&] { bench_keystrokes(bench); });
-    part(bench, "attention", [&] { bench_attention(bench, device); });
     report.fact(number("seconds", now() - bench.started));
   } catch (const std::exception& error) {
     report.fail(error.what());

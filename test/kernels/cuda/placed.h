@@ -14,7 +14,10 @@ template <typename T>
 class Array {
  public:
   Array(Device& device, size_t size)
-      : device_(device), data_(device.allocate_array<T>(size)), size_(size) {}
+      : device_(device), data_(device.allocate_array<T>(size)), size_(size) {
+    const std::vector<uint8_t> nan(size * sizeof(T), 0xff);  // what a real device gives is old
+    if (size > 0) device.upload(data_, nan.data(), nan.size());
+  }
   template <typename U>
   Array(Device& device, const std::vector<U>& host) : Array(device, host.size()) {
     device.upload(data_, host.data(), host.size() * sizeof(U));
