@@ -72,7 +72,11 @@ void Inputs::reserve(const Dot& dot, int max_rows, int max_cols) {
   rows_.resize(rows);
   q_.resize(rows * size_t(max_cols_));
   paired_.resize(q_.size());
-  (dot.takes_bf16 ? bf16_.resize(q_.size()) : rounded_.resize(q_.size()));
+  if (dot.takes_bf16) {
+    bf16_.resize(q_.size());
+  } else {
+    rounded_.resize(q_.size());
+  }
   scales_.resize(q_.size() / kGroup * 8);
   sums_.resize(q_.size() / kGroup * 2);
   group_scales_.resize(q_.size() / kGroup);
