@@ -7,6 +7,7 @@ const CAPACITY = 256;
 const MAX_TYPED = 96; // characters; beyond them, asking the model again is the better bet
 const PREFIX_KEY = 2048; // characters that tell one place from another
 const SUFFIX_KEY = 512;
+const END_KEY = 32; // characters before a place that are looked up first: whole keys cost 96 times 2 KB
 
 type Place = Pick<Cursor, "prefix" | "suffix" | "path" | "languageId">;
 
@@ -37,28 +38,33 @@ function keyOf({ prefix, suffix, path, languageId }: Place): string {
 }
 
 export class CompletionCache {
-  private readonly entries = new Map<string, Entry>(); // the oldest first
+  private readonly ends = new Map<string, string>(); // of each key, the oldest first
+  private readonly entries = new Map<string, Map<string, Entry>>(); // by end, then by key
 
   store(place: Place, entry: Entry): void {
     const key = keyOf(place);
-    this.entries.delete(key);
-    this.entries.set(key, entry);
-    if (this.entries.size <= CAPACITY) return;
-    for (const oldest of this.entries.keys()) {
-      this.entries.delete(oldest);
+    const end = place.prefix.slice(-END_KEY);
+    this.ends.delete(key);
+    this.ends.set(key, end);
+    const there = this.entries.get(end) ?? new Map<string, Entry>();
+    this.entries.set(end, there.set(key, entry));
+    if (this.ends.size <= CAPACITY) return;
+    for (const [oldest, itsEnd] of this.ends) {
+      this.remove(oldest, itsEnd);
       break;
     }
   }
 
   /** What is known at `place`, also when the first characters have been typed since it was stored. */
   find(place: Place): Found | undefined {
-    const exact = this.entries.get(keyOf(place));
-    if (exact !== undefined) return { ...exact, typed: 0 };
     const { prefix } = place;
-    for (let typed = 1; typed <= Math.min(MAX_TYPED, prefix.length); typed++) {
+    for (let typed = 0; typed <= Math.min(MAX_TYPED, prefix.length); typed++) {
       const start = prefix.length - typed;
-      const entry = this.entries.get(keyOf({ ...place, prefix: prefix.slice(0, start) }));
+      const there = this.entries.get(prefix.slice(Math.max(0, start - END_KEY), start));
+      if (there === undefined) continue;
+      const entry = there.get(keyOf({ ...place, prefix: prefix.slice(0, start) }));
       if (entry === undefined) continue;
+      if (typed === 0) return { ...entry, typed };
       const along = prefix.slice(start);
       const written = entry.written.filter(
         ({ text, unsure }) => !unsure && text.length > typed && text.startsWith(along),
@@ -68,7 +74,15 @@ export class CompletionCache {
     return undefined;
   }
 
+  private remove(key: string, end: string): void {
+    this.ends.delete(key);
+    const there = this.entries.get(end);
+    there?.delete(key);
+    if (there?.size === 0) this.entries.delete(end);
+  }
+
   clear(): void {
+    this.ends.clear();
     this.entries.clear();
   }
 }

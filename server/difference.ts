@@ -7,17 +7,32 @@ export interface Difference {
   readonly afterEnd: number;
 }
 
+const BLOCK = 1024; // units compared at once: of 35,000 the loop below alone takes 1.1 ms, a tenth of a key
+
 /** The one edit that makes `after` of `before`: what is between their common start and common end. */
 export function differenceOf(before: string, after: string): Difference {
   const shorter = Math.min(before.length, after.length);
   let start = 0;
-  while (start < shorter && before.charCodeAt(start) === after.charCodeAt(start)) start++;
-  let end = 0;
   while (
-    end < shorter - start &&
-    before.charCodeAt(before.length - 1 - end) === after.charCodeAt(after.length - 1 - end)
+    start + BLOCK <= shorter &&
+    before.slice(start, start + BLOCK) === after.slice(start, start + BLOCK)
   ) {
-    end++;
+    start += BLOCK;
   }
-  return { start, beforeEnd: before.length - end, afterEnd: after.length - end };
+  while (start < shorter && before.charCodeAt(start) === after.charCodeAt(start)) start++;
+  let beforeEnd = before.length;
+  let afterEnd = after.length;
+  const least = beforeEnd - shorter + start; // where the common start of the shorter one is reached
+  while (
+    beforeEnd - BLOCK >= least &&
+    before.slice(beforeEnd - BLOCK, beforeEnd) === after.slice(afterEnd - BLOCK, afterEnd)
+  ) {
+    beforeEnd -= BLOCK;
+    afterEnd -= BLOCK;
+  }
+  while (beforeEnd > least && before.charCodeAt(beforeEnd - 1) === after.charCodeAt(afterEnd - 1)) {
+    beforeEnd--;
+    afterEnd--;
+  }
+  return { start, beforeEnd, afterEnd };
 }

@@ -23,4 +23,27 @@ suite("difference", () => {
         assert.equal(made, after);
       }),
     ));
+  test("is as small in long texts as where characters are compared one by one", () => {
+    const text = fc.array(fc.constantFrom("a".repeat(700), "ab".repeat(600), "a", "b"), {
+      maxLength: 6,
+    });
+    fc.assert(
+      fc.property(text, text, fc.string({ maxLength: 3 }), (first, last, inserted) => {
+        const before = first.join("") + last.join("");
+        const after = first.join("") + inserted + last.join("");
+        for (const [from, to] of [
+          [before, after],
+          [after, before],
+        ] as const) {
+          const shorter = Math.min(from.length, to.length);
+          let start = 0;
+          while (start < shorter && from[start] === to[start]) start++;
+          let end = 0;
+          while (end < shorter - start && from.at(-1 - end) === to.at(-1 - end)) end++;
+          const expected = { start, beforeEnd: from.length - end, afterEnd: to.length - end };
+          assert.deepEqual(differenceOf(from, to), expected);
+        }
+      }),
+    );
+  });
 });
