@@ -72,10 +72,9 @@ TEST_CASE("text is the same on the CPU and on the GPU, afresh, reused and record
     CHECK(found.text == expected.text);
     CHECK(found.stop == expected.stop);
     CHECK(found.tokens == expected.tokens);
-    // The model rounds activations: where tensor cores cut sums off, a last bit can become a step.
     for (size_t i = 0; i < found.tokens.size(); i++) {
       CHECK(found.log_probabilities.at(i) ==
-            doctest::Approx(expected.log_probabilities.at(i)).epsilon(1e-1));
+            doctest::Approx(expected.log_probabilities.at(i)).epsilon(1e-2));
     }
     CHECK(gpu.generate(request(gpu, text, 24), kGoOn, kIgnore).text == expected.text);
   }

@@ -10,9 +10,8 @@ namespace {
 // Seen at most, over the shapes and batches below, with whole floats: 4.2e-13, for one head of 64
 // in a context of 2,500.
 constexpr double kMaxError = 2e-12;
-// With floats in two TF32 parts: 9.3e-13. What is cut off there is 2^-21 of a product or so; where
-// tensor cores cut their sums off too, as studies of them find, 7.6e-12.
-constexpr double kMaxSplitError = 5e-11;
+// With floats in two TF32 parts: 9.3e-13. What is cut off there is 2^-21 of a product or so.
+constexpr double kMaxSplitError = 5e-12;
 // With floats rounded to TF32: 2.8e-7. That is 2^-11 squared.
 constexpr double kMaxRoundedError = 1e-6;
 

@@ -11,9 +11,8 @@ namespace {
 // Seen at most, over the shapes and batches below, outputs and state, with whole floats: 1.4e-12,
 // where 150 tokens come one by one and each multiplies by a rounded exp(-decay); else 1e-13.
 constexpr double kMaxError = 1e-11;
-// With floats in two TF32 parts: the same; in chunks 5.4e-13. Where tensor cores cut their sums
-// off, as studies of them find, 7.1e-12.
-constexpr double kMaxSplitError = 5e-11;
+// With floats in two TF32 parts: the same; in chunks 5.4e-13.
+constexpr double kMaxSplitError = 1e-11;
 // With floats rounded to TF32: 2.6e-7. That is 2^-11 squared.
 constexpr double kMaxRoundedError = 1e-6;
 
