@@ -49,8 +49,11 @@ export class CompletionCache {
     const there = this.entries.get(end) ?? new Map<string, Entry>();
     this.entries.set(end, there.set(key, entry));
     if (this.ends.size <= CAPACITY) return;
-    for (const [oldest, itsEnd] of this.ends) {
-      this.remove(oldest, itsEnd);
+    for (const [oldest, its] of this.ends) {
+      this.ends.delete(oldest);
+      const others = this.entries.get(its);
+      others?.delete(oldest);
+      if (others?.size === 0) this.entries.delete(its);
       break;
     }
   }
@@ -72,13 +75,6 @@ export class CompletionCache {
       if (written.length > 0) return { ...entry, written, typed };
     }
     return undefined;
-  }
-
-  private remove(key: string, end: string): void {
-    this.ends.delete(key);
-    const there = this.entries.get(end);
-    there?.delete(key);
-    if (there?.size === 0) this.entries.delete(end);
   }
 
   clear(): void {

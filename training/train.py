@@ -9,6 +9,7 @@ run that was stopped goes on from its last checkpoint, with the time that was le
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import pathlib
 import time
@@ -68,6 +69,7 @@ def orthogonal(g: Tensor, steps: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
+@functools.cache
 def narrow_type(device: str) -> torch.dtype:
     """What products are computed in: bfloat16 where the processor multiplies it. Where it doesn't,
     float32 is eight times as fast (AVX2, two cores: 78 to 99 for 10 to 12 GFLOP/s)."""

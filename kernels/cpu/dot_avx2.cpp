@@ -21,13 +21,8 @@ inline Vec add(Vec a, Vec b) { return _mm256_add_ps(a, b); }
 inline Vec mul(Vec a, Vec b) { return _mm256_mul_ps(a, b); }
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
 
+#include "dot_256.inc"
 #include "dot_tile.inc"
-
-float reduce(__m256 x) {
-  __m128 sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-  sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
-  return _mm_cvtss_f32(_mm_add_ss(sum, _mm_shuffle_ps(sum, sum, 1)));
-}
 
 // See dot_rows.inc. What extends the sign by eight bits leaves one too many behind the shift.
 __m256 f8_to_f32(const uint8_t* bytes) {
@@ -52,7 +47,6 @@ __m256 f16_to_f32(const uint16_t* bits) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bits)));
 }
 
-#include "dot_avx2_turn.inc"
 #include "dot_rows.inc"
 
 constexpr int kTokens = 6;  // 16 registers: 12 sums, 2 of weights, a value of x
@@ -103,6 +97,9 @@ void quantize_group(int8_t* q, float* scales, float* sums, const float* x, bool 
     sums[h] = scale * float(sum_of(_mm256_add_epi32(values[2 * h], values[2 * h + 1])));
 }
 
+using Product = decltype(Dot::rows);
+
+template <Product kIntegerRows>
 void rows(float* out, int64_t out_stride, const Rows& w, const Activations* x, int count) {
   switch (w.type) {
     case Type::f32:
@@ -114,29 +111,23 @@ void rows(float* out, int64_t out_stride, const Rows& w, const Activations* x, i
     case Type::f8:
       return f8_rows(out, out_stride, w, x, count);
     default:
-      return integer_rows_avx2(out, out_stride, w, x, count);
+      return kIntegerRows(out, out_stride, w, x, count);
   }
-}
-
-void rows_with_vnni(float* out, int64_t out_stride, const Rows& w, const Activations* x,
-                    int count) {
-  const bool integers =
-      w.type != Type::f32 && w.type != Type::f16 && w.type != Type::bf16 && w.type != Type::f8;
-  (integers ? integer_rows_avxvnni : rows)(out, out_stride, w, x, count);
 }
 
 // Of `least`: with 12 rows of x panels take 0.7 to 1.0 times as long as rows alone (f32 0.4 to
 // 0.5); with 256, integers take 0.5 to 0.9 times, floats 0.25 to 0.55 (Zen 3, 256 to 8,960
 // columns).
-constexpr Dot table(const char* name, decltype(Dot::rows) product, const Panels& integers) {
+constexpr Dot table(const char* name, Product product, const Panels& integers) {
   return {name,           false,     product,  integers,   {kFloatRows, 12, float_panel},
           quantize_group, scores_of, mix_into, exp_sum_of, score_tile,
           softmax_tile,   mix_tile,  silu_of,  gelu_of};
 }
 
-constexpr Dot kAvx2 = table("avx2", rows, {8, 12, integer_panel_avx2});
+constexpr Dot kAvx2 = table("avx2", rows<integer_rows_avx2>, {8, 12, integer_panel_avx2});
 // Its `least` is AVX2's, not measured: no machine with it was at hand.
-constexpr Dot kAvxVnni = table("avxvnni", rows_with_vnni, {8, 12, integer_panel_avxvnni});
+constexpr Dot kAvxVnni =
+    table("avxvnni", rows<integer_rows_avxvnni>, {8, 12, integer_panel_avxvnni});
 
 }  // namespace
 

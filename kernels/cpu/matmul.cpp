@@ -104,9 +104,11 @@ void Inputs::prepare_row(const Dot& dot, const float* x, int i, int cols, Form f
       group_sums[g] = sums[2 * g] + sums[2 * g + 1];
     }
   } else if (form == Form::bf16) {
-    for (int c = 0; c < cols && dot.takes_bf16; c++) bf16[c] = float_to_bf16(x[c]);
-    for (int c = 0; c < cols && !dot.takes_bf16; c++)
-      rounded[c] = bf16_to_float(float_to_bf16(x[c]));
+    if (dot.takes_bf16) {
+      for (int c = 0; c < cols; c++) bf16[c] = float_to_bf16(x[c]);
+    } else {
+      for (int c = 0; c < cols; c++) rounded[c] = bf16_to_float(float_to_bf16(x[c]));
+    }
   }
   rows_[size_t(i)] = {q, paired, scales, sums, group_scales, group_sums, bf16, rounded, x};
 }

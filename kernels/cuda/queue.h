@@ -26,7 +26,7 @@ struct Grid {
   size_t shared = 0;
 };
 
-// Which instructions kernels choose, where the device has them.
+// What kernels choose by: instructions, where the device has them, and for tests its size.
 class Precision {
  public:
   void set_mma(bool mma) { mma_ = mma; }

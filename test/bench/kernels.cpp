@@ -179,6 +179,9 @@ std::string matmul(const Options& options) {
               "GFLOP/s", "GB/s", "to int4");
   for (const std::string& isa : backends_of(options)) {
     if (isa == "reference") continue;  // not made to be fast
+#ifdef RINGSIDE_EMULATED_VNNI
+    if (isa == "avxvnni") continue;
+#endif
     const auto backend = backend_of(isa, options.threads);
     for (const Product& product : kProducts) multiply_all(*backend, product, table);
   }
