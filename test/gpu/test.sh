@@ -48,11 +48,14 @@ limited() {
 one_by_one() {
   echo "one by one:"
   before=$(date +%s)
+  : >"$logs/$name-single.log"
   "$1" -ltc ${2:+"$2"} 2>/dev/null | while IFS= read -r title; do
     [ $(($(date +%s) - before)) -lt 60 ] && [ "$(left "$budget")" -gt 40 ] || break
-    timeout -k 5 20 "$1" -d -tc="$(printf %s "$title" | sed 's/,/\\,/g')" </dev/null 2>&1 | tail -n 12
-  done >"$logs/$name-single.log"
-  grep -E '^FAILED' "$logs/$name-single.log"
+    pattern=$(printf %s "$title" | sed 's/,/\\,/g')
+    timeout -k 5 20 "$1" -d -tc="$pattern" </dev/null >"$build/logs/case.log" 2>&1 ||
+      echo "$title: status $?"
+    tail -n 12 "$build/logs/case.log" >>"$logs/$name-single.log"
+  done
 }
 
 # lane NAME SECONDS PROGRAM -d [-tc=...]: runs a doctest program.
