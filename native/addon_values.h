@@ -106,6 +106,8 @@ GenerateRequest request_of(const Napi::Value& value) {
   if (request.sampling.temperature < 0) bad_request("temperature must be 0 or more.");
   if (request.sampling.top_p <= 0 || request.sampling.top_p > 1)
     bad_request("topP must be in (0, 1].");
+  const Napi::Value draft = options.Get("draft");
+  if (!draft.IsUndefined()) request.draft = bool(draft.ToBoolean());
   request.min_log_probability =
       number_of(options, "minLogProbability", request.min_log_probability);
   const Napi::Value single_line = options.Get("singleLine");
@@ -159,6 +161,8 @@ Napi::Object to_object(Napi::Env env, const Generated& result) {
   object["truncateMs"] = result.truncate_ms;
   object["readMs"] = result.read_ms;
   object["decodeMs"] = result.decode_ms;
+  object["guessedTokens"] = result.guessed_tokens;
+  object["rightGuesses"] = result.right_guesses;
   return object;
 }
 

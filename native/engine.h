@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "draft.h"
 #include "model.h"
 #include "prompting.h"
 #include "sequence.h"
@@ -33,6 +34,8 @@ struct GenerateRequest {
   int max_tokens = 0;
   Sampling sampling;
   bool single_line = false;
+  // Whether tokens are guessed, see Draft. Not given: if the model is large enough to gain by it.
+  std::optional<bool> draft;
   // Ends once the first line with text is less likely than this, a natural logarithm: who would not
   // show it need not wait for the rest.
   double min_log_probability = -std::numeric_limits<double>::infinity();
@@ -49,6 +52,8 @@ struct Generated {
   StopReason stop = StopReason::cancelled;
   int reused_tokens = 0;
   int read_tokens = 0;
+  int guessed_tokens = 0;  // by a draft, and of them those that were right
+  int right_guesses = 0;
   double truncate_ms = 0;
   double read_ms = 0;
   double decode_ms = 0;
@@ -110,6 +115,8 @@ class Engine {
   Prompting prompting_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Sequence> sequence_;
+  Draft draft_{0};
+  bool drafts_ = false;  // where a request does not say
 };
 
 }  // namespace ringside

@@ -122,6 +122,11 @@ export interface GenerateRequest {
   readonly seed?: number;
   /** Ends before the first line break once some other text is there. */
   readonly singleLine?: boolean;
+  /**
+   * Whether tokens are guessed from what stands in the prompt and read several at once where that may gain time; the
+   * text is the same up to rounding. Default: for models of 64 MB and more. A GPU that runs the whole model does without.
+   */
+  readonly draft?: boolean;
   /** Ends once the first line with text is less likely than this, a natural logarithm. Default: never. */
   readonly minLogProbability?: number;
   /** The only tokens that end the text; other special tokens then give their text. Default: every special token ends it. */
@@ -141,6 +146,9 @@ export interface Generated {
   readonly reusedTokens: number;
   /** Prompt tokens that were read in this call. */
   readonly readTokens: number;
+  /** Tokens that were guessed ahead, and of them those that the model then wrote. */
+  readonly guessedTokens: number;
+  readonly rightGuesses: number;
   /** Going back to the reused tokens. */
   readonly truncateMs: number;
   readonly readMs: number;

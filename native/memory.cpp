@@ -115,7 +115,7 @@ size_t scratch_bytes(const Config& c, const Backend& backend, int batch, int con
   const RowSizes row(c);
   const int values =
       3 * row.hidden + row.qkv + row.attention + row.gate + row.ffn + 2 * c.num_experts_per_tok + 1;
-  return (size_t(batch) * size_t(values) + size_t(c.vocab_size)) * sizeof(float) +
+  return (size_t(batch) * size_t(values) + kLogitRows * size_t(c.vocab_size)) * sizeof(float) +
          backend.reserved_bytes(limits_of(c, batch, context_tokens));
 }
 

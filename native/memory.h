@@ -9,6 +9,8 @@
 
 namespace ringside {
 
+constexpr size_t kLogitRows = 4;  // that are made at once: the CPU's tile of activations
+
 // Bytes of the weights, by how they are used.
 struct WeightBytes {
   size_t fixed = 0;         // read for every token

@@ -89,6 +89,16 @@ void Model::limit_experts(const ModelOptions& options) {
   }
 }
 
+double Model::routed_share() const {
+  const Counts& counts = weights_->counts;
+  if (counts.routed == 0) return 0;
+  const double routed = double(counts.routed) * max_experts_ / config_.num_experts;
+  const Matrix& embedding = weights_->embedding;  // of which a token takes a row
+  const bool tied = weights_->head.data == embedding.data;
+  const double unread = tied ? 0 : double(embedding.rows) * embedding.cols;
+  return routed / (double(counts.total - counts.routed) - unread + routed);
+}
+
 // Some heads are used with rows of length 1: their lengths are taken once, on the host.
 void Model::norm_head() {
   const Matrix& head = weights_->head;
@@ -152,7 +162,7 @@ Model::Stage Model::make_stage(Backend& backend, int first, int end) {
            .gate = rows(row.gate),
            .up = rows(row.ffn),
            .out = rows(row.hidden),
-           .logits = Buffer<float>(backend, size_t(c.vocab_size)),
+           .logits = Buffer<float>(backend, kLogitRows * size_t(c.vocab_size)),
            .experts = Buffer<int>(backend, places),
            .expert_weights = Buffer<float>(backend, places),
            .features = Buffer<int>(backend, c.syntax_features.size()),
@@ -203,31 +213,39 @@ void Model::read(Sequence& sequence, std::span<const Token> tokens, Outputs outp
 }
 
 // Leaves the logits in the last stage's memory.
-void Model::head(size_t index) {
+void Model::head(size_t first, size_t count) {
+  assert(count <= kLogitRows);
   Stage& stage = stages_.back();
   Scratch& s = stage.s;
   const int dim = config_.hidden_size;
-  const float* x = s.x.data() + index * size_t(dim);
-  norm(stage, s.xn.data(), x, weights_->final_norm, 1);
-  stage.b.matmul(s.logits.data(), weights_->head, s.xn.data(), 1, 0);
-  if (placed_head_scale_ != nullptr) {
-    stage.b.scale(s.logits.data(), placed_head_scale_, config_.vocab_size);
+  const float* x = s.x.data() + first * size_t(dim);
+  norm(stage, s.xn.data(), x, weights_->final_norm, int(count));
+  stage.b.matmul(s.logits.data(), weights_->head, s.xn.data(), int(count), 0);
+  for (size_t r = 0; placed_head_scale_ != nullptr && r < count; r++) {
+    stage.b.scale(logits_at(r), placed_head_scale_, config_.vocab_size);
   }
 }
 
+float* Model::logits_at(size_t row) const {
+  return stages_.back().s.logits.data() + row * size_t(config_.vocab_size);
+}
+
 std::span<const float> Model::logits(size_t index) {
-  head(index);
-  const Stage& stage = stages_.back();
+  head(index, 1);
+  return row(0);
+}
+
+std::span<const float> Model::row(size_t row) {
+  Backend& b = stages_.back().b;
   const auto size = size_t(config_.vocab_size);
-  if (stage.b.uses_host_memory()) return {stage.s.logits.data(), size};
-  stage.b.download(logits_.data(), stage.s.logits.data(), size * sizeof(float));
+  if (b.uses_host_memory()) return {logits_at(row), size};
+  b.download(logits_.data(), logits_at(row), size * sizeof(float));
   return logits_;
 }
 
-void Model::draw(size_t index, int choices) {
-  head(index);
+void Model::draw(size_t row, int choices) {
   Stage& stage = stages_.back();
-  stage.b.sample(stage.s.drawn.data(), stage.s.logits.data(), choices);
+  stage.b.sample(stage.s.drawn.data(), logits_at(row), choices);
 }
 
 void Model::step(Sequence& sequence, int position, int choices) {
@@ -239,6 +257,7 @@ void Model::step(Sequence& sequence, int position, int choices) {
   stage.b.repeat(sequence.number() << 16 | features, [&] {
     stage.b.embed(stage.s.x.data(), weights_->embedding, stage.s.drawn.data(), 1);
     run(stage, pass);
+    head(0, 1);
     draw(0, choices);
     stage.b.pass(1);
   });

@@ -52,6 +52,8 @@ class Model {
   int context_tokens() const { return plan_.context_tokens; }
   // Of each token's routed experts, the most that run.
   int max_experts() const { return max_experts_; }
+  // Of the parameters that run for a token, those of the experts that it takes, in 0 .. 1.
+  double routed_share() const;
   const Placement& placement() const { return placement_; }
   // What computes the logits and draws from them.
   Backend& backend() const { return placement_.last(); }
@@ -67,9 +69,15 @@ class Model {
   // Logits after the token at `index` of the last batch read, valid until the next call.
   std::span<const float> logits(size_t index);
 
-  // Drawing the next token from the logits after the token at `index` of the last batch read; of
-  // the logits, only the first `choices` are drawn from. Ask backend().choice() for it.
-  void draw(size_t index, int choices);
+  // Makes the logits after `count` tokens from `first` on of the last batch read, at most
+  // kLogitRows: the head's weights are read once for all. row() and draw() number them 0 ..
+  // count-1.
+  void head(size_t first, size_t count);
+  // Row `row` of what head() made, valid until the next call of anything but draw() and row().
+  std::span<const float> row(size_t row);
+  // Drawing the next token from a row of what head() made; of the logits, only the first `choices`
+  // are drawn from. Ask backend().choice() for it.
+  void draw(size_t row, int choices);
   // Whether step() can be used: one device does everything.
   bool steps_alone() const { return placement_.embeds_on_device && backend().runs_ahead(); }
   // Reads the token that was drawn last, which only the device knows yet, and draws the next one.
@@ -86,7 +94,7 @@ class Model {
     Buffer<float> gate;    // [n, max(heads * head_dim, ffn_hidden)]
     Buffer<float> up;      // [n, ffn_hidden]
     Buffer<float> out;     // [n, hidden]
-    Buffer<float> logits;  // [vocab]
+    Buffer<float> logits;  // [kLogitRows, vocab]
     Buffer<int> experts;   // [n, top_k]
     Buffer<float> expert_weights;
     Buffer<int> features;  // [all that there are]
@@ -115,7 +123,7 @@ class Model {
   void softmax_attention(Stage& stage, const Layer& w, const Pass& pass, int layer, int first);
   void lightning_attention(Stage& stage, const Layer& w, const Pass& pass, int layer);
   void feed_forward(Stage& stage, const Layer& w, const Pass& pass, int layer, int first);
-  void head(size_t index);
+  float* logits_at(size_t row) const;
   void begin(Sequence& sequence, int position);
   Pass pass_of(Sequence& sequence, int n, int position, Outputs outputs) const;
   void count_bytes();

@@ -30,7 +30,7 @@ struct Sequence::Sizes {
     return (size_t(slots) + size_t(c.ring_window > 0 ? c.ring_sinks : 0)) * row(c, l);
   }
   size_t layer(const Config& c, int l) const {
-    return c.is_lightning(l) ? state(c, l) + 2 * log(c, l) : 2 * kv(c, l);
+    return c.is_lightning(l) ? 2 * state(c, l) + 2 * log(c, l) : 2 * kv(c, l);
   }
 };
 
@@ -108,7 +108,8 @@ void Sequence::allocate_lightning(const Config& config, const Sizes& sizes, int 
   layer.decay = Buffer<float>(backend, decays.size());
   backend.upload(layer.decay.data(), decays.data(), decays.size() * sizeof(float));
   layer.state = {memory, layer.decay.data(), config.num_attention_heads, config.head_dim};
-  layer.log.k = memory + sizes.state(config, l);
+  layer.marked = memory + sizes.state(config, l);
+  layer.log.k = layer.marked + sizes.state(config, l);
   layer.log.v = layer.log.k + sizes.log(config, l);
   layer.log.slots = log_slots_;
   layer.log.n_kv_heads = config.num_attention_heads;
@@ -136,25 +137,39 @@ void Sequence::set_syntax(const Syntax& syntax) {
 size_t Sequence::truncate(size_t size) {
   if (size >= tokens_.size()) return tokens_.size();
   const int target = static_cast<int>(size);
-  const int checkpoint = checkpoints_.before(target);
   if (reaches(target)) {
-    rebuild_states(checkpoint, target);
+    rebuild_states(base_of(target), target);
     tokens_.resize(size);
   } else {
+    const int checkpoint = checkpoints_.before(target);
     go_back_to_checkpoint(checkpoint);
     tokens_.resize(size_t(checkpoint));
   }
+  if (mark_ > int(tokens_.size())) mark_ = -1;
   log_begin_ = std::min(log_begin_, int(tokens_.size()));
   ring_begin_ = std::min(ring_begin_, int(tokens_.size()));
   return tokens_.size();
 }
 
+void Sequence::mark() {
+  mark_ = int(tokens_.size());
+  for (size_t l = 0; l < layers_.size(); l++) {
+    if (!layers_[l].lightning) continue;
+    placement_.of(int(l)).copy(layers_[l].marked, layers_[l].state.s, layers_[l].state_bytes());
+  }
+}
+
+int Sequence::base_of(int size) const {
+  const int checkpoint = checkpoints_.before(size);
+  return mark_ <= size ? std::max(mark_, checkpoint) : checkpoint;
+}
+
 // Whether rings still hold all that positions from `size` on look at, and the log all since the
-// checkpoint before.
+// states that are kept.
 bool Sequence::reaches(int size) const {
   if (has_rings_ && ring_begin_ > std::max(0, size - reach_)) return false;
-  return !has_lightning_ || size == checkpoints_.before(size) ||
-         log_begin_ <= checkpoints_.before(size);
+  const int base = base_of(size);
+  return !has_lightning_ || size == base || log_begin_ <= base;
 }
 
 void Sequence::go_back_to_checkpoint(int position) {
@@ -169,12 +184,16 @@ void Sequence::go_back_to_checkpoint(int position) {
   rebuild_states(position, position);
 }
 
-// S at `to` = the checkpoint's at `from`, and the log between, with decay.
+// S at `to` = the one kept at `from`, and the log between, with decay.
 void Sequence::rebuild_states(int from, int to) {
   for (size_t l = 0; l < layers_.size(); l++) {
     const Layer& layer = layers_[l];
     if (!layer.lightning) continue;
-    checkpoints_.load_state(int(l), from, layer.state);
+    if (from == mark_) {
+      placement_.of(int(l)).copy(layer.state.s, layer.marked, layer.state_bytes());
+    } else {
+      checkpoints_.load_state(int(l), from, layer.state);
+    }
     const int stride = layer.state.n_heads * layer.state.head_dim;
     for (int p = from; p < to;) {
       const int row = p % log_slots_;

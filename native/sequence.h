@@ -49,6 +49,10 @@ class Sequence {
   // `size`.
   size_t truncate(size_t size);
 
+  // Keeps what going back to this size, or to one soon behind it, needs: it is then cheap, and
+  // exact within the model's longest batch. Until the next mark.
+  void mark();
+
   // What tokens read from now on take. Tokens beyond syntax.from must not have been read yet.
   void set_syntax(const Syntax& syntax);
   const Syntax& syntax() const { return syntax_; }
@@ -62,8 +66,14 @@ class Sequence {
     bool lightning = false;
     KvCache kv;
     LinearState state;
-    KvCache log;  // of the last k and v: position p in row p mod log_slots
+    float* marked = nullptr;  // the state at mark_
+    KvCache log;              // of the last k and v: position p in row p mod log_slots
     Buffer<float> decay;
+
+    size_t state_bytes() const {
+      return size_t(state.n_heads) * size_t(state.head_dim) * size_t(state.head_dim) *
+             sizeof(float);
+    }
   };
 
   // For the forward pass, while the tokens are not appended yet.
@@ -84,6 +94,8 @@ class Sequence {
   struct Sizes;
   void allocate(const Config& config, const Sizes& sizes);
   void allocate_lightning(const Config& config, const Sizes& sizes, int l, float* memory);
+  // The nearest position at or before `size` whose states are kept.
+  int base_of(int size) const;
   bool reaches(int size) const;
   void go_back_to_checkpoint(int position);
   void rebuild_states(int from, int to);
@@ -96,6 +108,7 @@ class Sequence {
   int log_slots_;
   int ring_begin_ = 0;
   int log_begin_ = 0;
+  int mark_ = -1;           // the position of mark(); -1: none that still holds
   bool has_rings_ = false;  // that wrap
   bool has_lightning_ = false;
   std::vector<Token> tokens_;

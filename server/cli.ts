@@ -146,7 +146,8 @@ async function bench(options: Options): Promise<void> {
   const room = Math.min(BENCH_READ, engine.info.contextTokens - BENCH_DECODE);
   const tokens = engine.encode(code, true).slice(0, room);
   const prompt = { tokens, featuresFrom: tokens.length };
-  const never = { features: [], singleLine: false, until: () => null };
+  // Token by token: how often a guess is right depends on the text, and the model's is any.
+  const never = { features: [], singleLine: false, until: () => null, draft: false };
   const signal = new AbortController().signal;
   const rows: { read: number; decode: number }[] = [];
   for (let run = 0; run <= BENCH_RUNS; run++) {

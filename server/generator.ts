@@ -18,6 +18,8 @@ export interface GenerateOptions {
   readonly temperature?: number;
   readonly topP?: number;
   readonly seed?: number;
+  /** Whether an engine on this machine may guess ahead: the same text, sooner. Default: where that gains. */
+  readonly draft?: boolean;
 }
 
 export interface ChatOptions {

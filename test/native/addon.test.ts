@@ -97,6 +97,19 @@ suite("engine addon", () => {
     assert.equal(again.reusedTokens, tokens.length - 1);
   });
 
+  test("guesses ahead where it may, and writes the same", async () => {
+    const engine = await load();
+    const tokens = engine.encode(text.repeat(4));
+    const request = { tokens, maxTokens: 100, ends: Uint32Array.of(0) };
+    const drafted = await engine.generate({ ...request, draft: true }).done;
+    const alone = await engine.generate({ ...request, draft: false }).done;
+    assert.equal(drafted.text, alone.text);
+    assert.ok(drafted.guessedTokens > 0);
+    assert.ok(drafted.rightGuesses <= drafted.guessedTokens);
+    assert.deepEqual([alone.guessedTokens, alone.rightGuesses], [0, 0]);
+    assert.equal((await engine.generate(request).done).guessedTokens, 0); // too small to gain by it
+  });
+
   test("takes features from a position on", async () => {
     const engine = await load();
     const tokens = engine.encode(text);

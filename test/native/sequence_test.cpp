@@ -106,6 +106,7 @@ TEST_CASE("what is reused is what would be read afresh, after any edits") {
       std::mt19937 random(7);
       auto tokens = random_tokens(random, 400);
       for (int edit = 0; edit < 25; edit++) {
+        if (edit % 3 == 0) fixture.sequence->mark();
         const double error = fixture.error(tokens, {}, 1 + random() % 64);
         CAPTURE(edit);
         CHECK(error <= kTolerance);
@@ -138,6 +139,38 @@ TEST_CASE("going back keeps exactly what was asked for while the ring and the lo
   CHECK(fixture.sequence->truncate(128) == 128);
   CHECK(fixture.sequence->truncate(5) == 0);
   CHECK(fixture.sequence->truncate(0) == 0);
+}
+
+TEST_CASE("a mark is where a way back begins, until what it stands on is forgotten") {
+  for (const char* changes : {"", R"("ring_window": 0)"}) {
+    CAPTURE(changes);
+    Fixture fixture(changes, "reference");
+    std::mt19937 random(5);
+    const auto tokens = random_tokens(random, 230);
+    const auto read = [&](size_t from, size_t end, Token other = 0) {
+      std::vector<Token> part(tokens.begin() + ptrdiff_t(from), tokens.begin() + ptrdiff_t(end));
+      part[0] = Token((part[0] + other) % 320);
+      fixture.model->read(*fixture.sequence, part);
+    };
+    // The difference of the next token's logits from those of all that is held, read afresh.
+    const auto error = [&] {
+      const auto held = fixture.sequence->tokens();
+      std::vector<Token> all(held.begin(), held.end());
+      all.push_back(7);
+      return fixture.error(all, {}, 16);
+    };
+    fixture.read(*fixture.sequence, std::span(tokens).first(190), 32);
+    fixture.sequence->mark();
+    read(190, 205);
+    CHECK(fixture.sequence->truncate(195) == 195);
+    CHECK(error() <= kTolerance);
+    CHECK(fixture.sequence->truncate(190) == 190);  // the mark itself
+    CHECK(error() <= kTolerance);
+    CHECK(fixture.sequence->truncate(188) == 188);  // behind it: it says nothing any more
+    read(188, 200, 1);
+    CHECK(fixture.sequence->truncate(195) == 195);
+    CHECK(error() <= kTolerance);
+  }
 }
 
 TEST_CASE("full attention and its log go back as far as the log") {

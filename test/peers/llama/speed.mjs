@@ -51,7 +51,7 @@ async function timeTheirs(sequence, prompt) {
 /** The same of ours; the generated tokens after the first are decoded, in both. */
 async function timeOurs(engine, prompt) {
   engine.reset();
-  const request = { tokens: Uint32Array.from(prompt), maxTokens: DECODE };
+  const request = { tokens: Uint32Array.from(prompt), maxTokens: DECODE, draft: false };
   const never = Uint32Array.of(engine.info.vocabularySize - 1);
   const generated = await engine.generate({ ...request, ends: never }).done;
   if (generated.tokens.length !== DECODE) {
