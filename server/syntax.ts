@@ -190,7 +190,7 @@ function lastTokenIsLineComment(
   if (tree === null || offset === 0 || text[offset - 1] === "\n") return false;
   const node = tree.rootNode.descendantForIndex(offset - 1, offset - 1);
   const inLine = kindOfType.get(node.type) === "comment" && node.endIndex === offset;
-  return inLine && !node.text.endsWith("*/") && nodes.length > 0;
+  return inLine && !text.slice(node.startIndex, offset).endsWith("*/") && nodes.length > 0;
 }
 
 /** Parses and looks, for callers that keep no tree. `text` is prefix + suffix, the middle removed. */
