@@ -14,7 +14,7 @@ import type { LookAhead } from "./lookahead";
 import { buildPrompt, type Cursor, type Prompt, sizesIn, snippetTokensOf } from "./prompt";
 import type { Settings } from "./protocol";
 import { type CursorSyntax, cursorSyntax, isWholeStatement } from "./syntax";
-import type { SyntaxTrees } from "./trees";
+import type { KnownSyntax, SyntaxTrees } from "./trees";
 import type { Tuning } from "./tuning";
 
 export interface Services {
@@ -76,6 +76,7 @@ export interface Completion {
 const RESERVE = 8; // tokens of the context that neither prompt nor completion takes
 const MIN_CONTEXT = 4096; // tokens; an instruction with its code wants about as many
 const MAX_PARSED = 500_000; // characters: 20 ms a key; what is larger is generated, or data
+const NOT_PARSED: KnownSyntax = { tree: null, isExact: true };
 const ALTERNATIVES = 2; // beside the likeliest one
 const ALTERNATIVE_TRIES = 4;
 const ALTERNATIVES_MS = 1500; // who asks by key waits for them
@@ -88,7 +89,7 @@ export async function complete(
   signal: AbortSignal,
 ): Promise<Completion> {
   const { settings, cache, debounce, lookAhead } = services;
-  const place = placeOf(services, request);
+  let place = placeOf(services, request);
   if (typeof place === "string") return silent(place);
   const { cursor } = place;
 
@@ -100,6 +101,8 @@ export async function complete(
   }
 
   if (!request.invoked) await delay(debounce.waitMs(settings.debounceMs), undefined, { signal });
+  if (!place.isExact) place = placeOf(services, request); // it was parsed meanwhile, with some luck
+  if (typeof place === "string") return silent(place);
   start = performance.now();
   const calls: ModelCall[] = [];
   const prepared = prepare(services, place, request);
@@ -159,6 +162,8 @@ function accepted({ document, offset, others, selected }: Request, text: string)
 interface Place {
   readonly cursor: Spot;
   readonly syntax: CursorSyntax;
+  /** Whether the syntax is the text's own, and not what is left of an earlier one's. */
+  readonly isExact: boolean;
 }
 
 /** Where the request's cursor stands, or why nothing is proposed there. */
@@ -174,7 +179,8 @@ function placeOf({ settings, trees, context }: Services, request: Request): Plac
   const cursor = cursorAt({ ...document, text: prefix + text.slice(offset) }, prefix.length);
   const silence = silentBecause(cursor);
   if (silence !== null) return silence;
-  const tree = text.length > MAX_PARSED ? null : trees.of(uri, languageId, text);
+  const { tree, isExact } =
+    text.length > MAX_PARSED ? NOT_PARSED : trees.soon(uri, languageId, text);
   const syntax = cursorSyntax(languageId, tree, text, start);
   if (!invoked && settings.silentIn.includes("comment") && syntax.inComment) return "in a comment";
   if (!invoked && settings.silentIn.includes("string") && syntax.inString) return "in a string";
@@ -184,7 +190,7 @@ function placeOf({ settings, trees, context }: Services, request: Request): Plac
     inBrackets: syntax.inArguments || syntax.inType || inBrackets.has(syntax.enclosing[0] ?? ""),
     blocksByIndent: languageOf(languageId)?.blocksByIndent ?? true,
   };
-  return { cursor: { ...cursor, place }, syntax };
+  return { cursor: { ...cursor, place }, syntax, isExact };
 }
 
 const inBrackets: ReadonlySet<string> = new Set(["parameters", "object", "array", "comprehension"]);

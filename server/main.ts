@@ -156,6 +156,7 @@ function useSettings(value: unknown): void {
 documents.onDidChangeContent(({ document }) => {
   seen(document.uri);
   completions.edited(asOpen(document));
+  completions.trees.changed(cellOf(document)?.document ?? asOpen(document));
 });
 documents.onDidClose(({ document }) => {
   recent = recent.filter((uri) => uri !== document.uri);
@@ -203,7 +204,7 @@ async function inlineCompletion(
   const start = list === undefined ? offset : document.offsetAt(list.range.start);
   const invoked = context?.triggerKind === InlineCompletionTriggerKind.Invoked;
   const request = {
-    document: cell?.document ?? asOpen(document),
+    document: cell?.document ?? { ...asOpen(document) }, // as it is now: keys may come while it waits
     offset: shift + offset,
     others: others.map(asOpen),
     invoked,

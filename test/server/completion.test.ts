@@ -87,6 +87,25 @@ suite("completion", () => {
     );
     assert.equal(slow.prompts.length, 1);
   });
+  test("asks with the syntax that was found while it waited", async () => {
+    const { services } = servicesThatWrite("b", { silentIn: ["string"] });
+    for (const [found, silence] of [
+      [true, "in a string"],
+      [false, null],
+    ] as const) {
+      const asked: string[] = [];
+      const soon = (uri: string, languageId: string, text: string) => {
+        asked.push(uri);
+        const isExact = found && asked.length > 1;
+        const tree = services.trees.of(uri, languageId, isExact ? text : text.replace("`", "("));
+        return { tree, isExact };
+      };
+      const trees = { soon } as unknown as SyntaxTrees;
+      const request = requestAt("const a = `c |`;");
+      const completion = await complete({ ...services, trees }, request, never);
+      assert.deepEqual([completion.silence, asked.length], [silence, 2]);
+    }
+  });
   test("leaves room for the completion in the model's context", async () => {
     const { services, prompts } = servicesThatWrite("b");
     for (let lines = 500; lines < 532; lines++) {
@@ -102,11 +121,11 @@ suite("completion", () => {
   test("parses no very large file, which takes longer with each key than the model", async () => {
     const { services } = servicesThatWrite("value + 1;");
     const parsed: number[] = [];
-    const of = (_: string, __: string, text: string) => {
+    const soon = (_: string, __: string, text: string) => {
       parsed.push(text.length);
-      return null;
+      return { tree: null, isExact: true };
     };
-    const trees = { of } as unknown as SyntaxTrees;
+    const trees = { soon } as unknown as SyntaxTrees;
     for (const lines of [1000, 50_000]) {
       const request = requestAt(`${"let line = 0;\n".repeat(lines)}const a = |\n`);
       const { proposals } = await complete({ ...services, trees }, request, never);
