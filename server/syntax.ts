@@ -65,15 +65,11 @@ export function inChunks(text: string): (index: number) => string {
   return (index) => text.slice(index, index + CHUNK);
 }
 
-/** The syntax tree of `text`; null where the language has no grammar. `previous` must have been edited to match. */
-export function parse(
-  languageId: string,
-  text: string,
-  previous?: Parser.Tree,
-): Parser.Tree | null {
+/** The syntax tree of `text`; null where the language has no grammar. */
+export function parse(languageId: string, text: string): Parser.Tree | null {
   const language = languageOf(languageId);
   if (language === undefined) return null;
-  return parserOf(language).parse(inChunks(text), previous);
+  return parserOf(language).parse(inChunks(text));
 }
 
 /** What encloses `offset` in `text`, the innermost first, the file last. */
