@@ -7,7 +7,9 @@
 #include "device_error.h"
 
 #if defined(_WIN32)
+#ifndef NOMINMAX
 #define NOMINMAX
+#endif
 #include <windows.h>
 #else
 #include <dlfcn.h>
@@ -41,8 +43,19 @@ std::filesystem::path own_folder() {
 }
 
 std::filesystem::path library_path() {
+#if defined(_WIN32)
+  const wchar_t* named = _wgetenv(L"RINGSIDE_GPU_LIBRARY");  // getenv's has one code page's letters
+#else
   const char* named = std::getenv("RINGSIDE_GPU_LIBRARY");
-  return named != nullptr && *named != '\0' ? std::filesystem::path(named) : own_folder() / kFile;
+#endif
+  return named != nullptr && *named != 0 ? std::filesystem::path(named) : own_folder() / kFile;
+}
+
+// `path` as UTF-8. path.string() would be in Windows' code page, and throws where that lacks a
+// letter: such as of a user's name, with which the path of every extension begins.
+std::string display(const std::filesystem::path& path) {
+  const std::u8string text = path.u8string();
+  return {text.begin(), text.end()};
 }
 
 // Once opened it stays: the driver does not like to be unloaded.
@@ -51,7 +64,9 @@ GpuLibraryEntry entry_of(const std::filesystem::path& path, std::string& problem
   const HMODULE library = LoadLibraryW(path.c_str());
   if (library == nullptr) problem = "error " + std::to_string(GetLastError());
   if (library == nullptr) return nullptr;
-  return reinterpret_cast<GpuLibraryEntry>(GetProcAddress(library, "ringside_gpu_library"));
+  // Through void*: GCC warns of a cast between functions, which is what GetProcAddress is for.
+  return reinterpret_cast<GpuLibraryEntry>(
+      reinterpret_cast<void*>(GetProcAddress(library, "ringside_gpu_library")));
 #else
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
@@ -68,21 +83,21 @@ GpuLibraryEntry entry_of(const std::filesystem::path& path, std::string& problem
 std::string gpu_library_file() {
   const std::filesystem::path path = library_path();
   std::error_code ignored;
-  return std::filesystem::exists(path, ignored) ? path.string() : "";
+  return std::filesystem::exists(path, ignored) ? display(path) : "";
 }
 
 namespace {
 
 const GpuLibrary& open_library(const std::filesystem::path& path) {
   if (gpu_library_file().empty()) {
-    throw DeviceError("This build has no GPU part (" + path.string() + " is not there).");
+    throw DeviceError("This build has no GPU part (" + display(path) + " is not there).");
   }
   std::string problem = "it has no entry";
   const GpuLibraryEntry entry = entry_of(path, problem);
-  if (entry == nullptr) throw DeviceError(path.string() + " can't be opened: " + problem + ".");
+  if (entry == nullptr) throw DeviceError(display(path) + " can't be opened: " + problem + ".");
   const GpuLibrary& library = *entry();
   if (std::string_view(library.interface_hash) != RINGSIDE_INTERFACE_HASH) {
-    throw DeviceError(path.string() + " belongs to another version of Ringside. Build or install " +
+    throw DeviceError(display(path) + " belongs to another version of Ringside. Build or install " +
                       "both together.");
   }
   return library;
@@ -96,7 +111,7 @@ GpuReport probe_gpus() {
   try {
     const GpuLibrary& library = open_library(path);
     report = library.probe();
-    report.library = path.string();
+    report.library = display(path);
   } catch (const std::exception& error) {
     report.problem = error.what();
   }
