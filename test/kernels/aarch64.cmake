@@ -3,6 +3,3 @@ set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 set(CMAKE_CROSSCOMPILING_EMULATOR "qemu-aarch64;-L;/usr/aarch64-linux-gnu")
-# Only the compiler's headers: with the host's /usr/include the two C libraries would mix.
-include_directories(SYSTEM ${CMAKE_CURRENT_BINARY_DIR}/doctest)
-file(COPY /usr/include/doctest DESTINATION ${CMAKE_CURRENT_BINARY_DIR}/doctest)
