@@ -206,5 +206,5 @@ TEST_CASE("every backend computes what the reference does, in every family and t
         }
       });
   for (const auto& [type, error] : worst) MESSAGE(type << ": worst " << error);
-  CHECK(on_gpu.size() == worst.size() + families.size());
+  CHECK(on_gpu.size() == (has_gpu() ? worst.size() + families.size() : 0));
 }

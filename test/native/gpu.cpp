@@ -38,6 +38,8 @@ std::vector<std::string> tested_backends() {
   return names;
 }
 
+bool has_gpu() { return true; }
+
 void limit_gpu_memory(size_t bytes) { call("ringside_emulator_limit_memory", bytes); }
 void lose_gpu_after(int waits) { call("ringside_emulator_lose_device", waits); }
 void fail_gpu_allocation_after(int allocations) {

@@ -21,8 +21,11 @@ struct TestedBackends {
 // Names the emulated library, unless the environment names another one.
 void name_gpu_library();
 
-// available_backends(), and "cuda".
+// available_backends(), and "cuda" where there is one.
 std::vector<std::string> tested_backends();
+
+// Whether there is a GPU, emulated or real: not on Windows, for which the emulator is not written.
+bool has_gpu();
 
 // What can be done to an emulated GPU; nothing where the library is a real one's. See
 // kernels/cuda/device_emulated.h.
