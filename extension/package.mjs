@@ -1,15 +1,26 @@
 // Packages a VSIX for this platform: `npm run package [-- --out FILE]`. Build first (npm run build).
+// For Windows, on Linux: `node native/build.mjs --target win32-x64`, and `npm run package -- --target
+// win32-x64`.
 
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const given = process.argv.slice(2); // vsce's arguments
+const { values } = parseArgs({ args: given, options: { target: { type: "string" } }, strict: false });
+const here = `${process.platform}-${process.arch}`;
+const target = values.target ?? here;
+const crosses = target !== here;
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const addon = join(root, "build", "native", "ringside.node");
+const built = join(root, "build", crosses ? `native-${target}` : "native");
+const addon = join(built, "ringside.node");
 if (!existsSync(addon)) {
-  console.error(`There is no engine at ${addon}. Build it first: npm run build`);
+  const how = crosses ? `node native/build.mjs --target ${target}` : "npm run build";
+  console.error(`There is no engine at ${addon}. Build it first: ${how}`);
   process.exit(1);
 }
 
@@ -22,13 +33,24 @@ const clear = () => {
 };
 clear();
 for (const name of parts) {
-  const built = join(root, "build", "native", name);
-  if (existsSync(built)) copyFileSync(built, shipped(name));
+  if (existsSync(join(built, name))) copyFileSync(join(built, name), shipped(name));
+}
+
+/** What ships to another platform: of tree-sitter's bindings its own, and none that was built here. */
+function listForTarget() {
+  const lines = readFileSync(join(root, ".vscodeignore"), "utf8").split("\n");
+  const list = lines
+    .filter((line) => !line.includes("/build/Release/"))
+    .map((line) => line.replace("/prebuilds/**/", `/prebuilds/${target}/`));
+  const path = join(built, "vscodeignore");
+  writeFileSync(path, list.join("\n"));
+  return path;
 }
 
 const vsce = createRequire(import.meta.url).resolve("@vscode/vsce/vsce");
-const target = `${process.platform}-${process.arch}`;
-const args = ["package", "--target", target, "--skip-license", ...process.argv.slice(2)];
+const args = ["package", "--skip-license", ...given];
+if (values.target === undefined) args.push("--target", target);
+if (crosses) args.push("--ignoreFile", listForTarget());
 const { status } = spawnSync(process.execPath, [vsce, ...args], { cwd: root, stdio: "inherit" });
 clear();
 process.exit(status ?? 1);
