@@ -10,7 +10,11 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const given = process.argv.slice(2); // vsce's arguments
-const { values } = parseArgs({ args: given, options: { target: { type: "string" } }, strict: false });
+const { values } = parseArgs({
+  args: given,
+  options: { target: { type: "string" } },
+  strict: false,
+});
 const here = `${process.platform}-${process.arch}`;
 const target = values.target ?? here;
 const crosses = target !== here;
@@ -26,7 +30,7 @@ if (!existsSync(addon)) {
 
 // Beside the bundle while it is packaged, and gone after it: what lies there is loaded in place of any
 // later build. The CUDA part only where it was built: without it the engine runs on the CPU.
-const parts = ["ringside.node", "ringside_cuda.so", "ringside_cuda.dll"];
+const parts = ["ringside.node", "tree-sitter.node", "ringside_cuda.so", "ringside_cuda.dll"];
 const shipped = (name) => join(root, "dist", name);
 const clear = () => {
   for (const name of parts) rmSync(shipped(name), { force: true });
@@ -36,12 +40,12 @@ for (const name of parts) {
   if (existsSync(join(built, name))) copyFileSync(join(built, name), shipped(name));
 }
 
-/** What ships to another platform: of tree-sitter's bindings its own, and none that was built here. */
+/** What ships to another platform: its own native parts, and none that was built here. */
 function listForTarget() {
   const lines = readFileSync(join(root, ".vscodeignore"), "utf8").split("\n");
   const list = lines
     .filter((line) => !line.includes("/build/Release/"))
-    .map((line) => line.replace("/prebuilds/**/", `/prebuilds/${target}/`));
+    .map((line) => line.replace("tree-sitter*/prebuilds/**", `tree-sitter-*/prebuilds/${target}`));
   const path = join(built, "vscodeignore");
   writeFileSync(path, list.join("\n"));
   return path;

@@ -32,6 +32,7 @@ const headers = dirname(require.resolve("node-api-headers/package.json"));
 const crossing = [
   `--CDCMAKE_TOOLCHAIN_FILE=${join(native, "windows.cmake")}`,
   `--CDRINGSIDE_NODE_API_DEF=${join(headers, "def", "node_api.def")}`,
+  `--CDRINGSIDE_TREE_SITTER=${dirname(require.resolve("tree-sitter/package.json"))}`,
 ];
 
 const built = spawnSync(
