@@ -1,7 +1,7 @@
 // Where an import's file may lie: candidates in the order in which the language's tools would try
 // them. Whether one is there is the caller's to know.
 
-import { basename, dirname, extname, join, sep } from "node:path";
+import { basename, dirname, extname, join, normalize, sep } from "node:path";
 import { languageOf } from "../languages";
 import { inside } from "./paths";
 
@@ -30,7 +30,8 @@ const EXTENSIONS = [".ts", ".tsx", ".d.ts", ".mts", ".cts", ".js", ".jsx", ".mjs
 
 const script: Resolver = (from, path, { aliases }) => {
   if (/^\.{1,2}(\/|$)/.test(from)) return moduleFiles(join(dirname(path), from));
-  return (aliases?.(from) ?? []).flatMap(moduleFiles);
+  // A file is known by one spelling: on Windows the matcher writes / where all others write \.
+  return (aliases?.(from) ?? []).map(normalize).flatMap(moduleFiles);
 };
 
 /** A .js in an import of TypeScript is a .ts on disk. */
