@@ -44,11 +44,16 @@ std::filesystem::path own_folder() {
 
 std::filesystem::path library_path() {
 #if defined(_WIN32)
-  const wchar_t* named = _wgetenv(L"RINGSIDE_GPU_LIBRARY");  // getenv's has one code page's letters
+  // Not getenv(): that has the letters of one code page, and the variables from before Node set
+  // any.
+  wchar_t named[4096] = {};
+  const DWORD length = GetEnvironmentVariableW(L"RINGSIDE_GPU_LIBRARY", named, 4096);
+  const bool is_named = length > 0 && length < 4096;
 #else
   const char* named = std::getenv("RINGSIDE_GPU_LIBRARY");
+  const bool is_named = named != nullptr && *named != '\0';
 #endif
-  return named != nullptr && *named != 0 ? std::filesystem::path(named) : own_folder() / kFile;
+  return is_named ? std::filesystem::path(named) : own_folder() / kFile;
 }
 
 // `path` as UTF-8. path.string() would be in Windows' code page, and throws where that lacks a
