@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Devices, probe } from "../../server/devices";
 import { card, report } from "./support";
 
+const onWindows = process.platform === "win32";
 const SHORT_MS = 400; // for programs that never end
 const LONG_MS = 20_000; // for a busy machine
 
@@ -60,11 +61,13 @@ suite("asking for GPUs", () => {
     await check(`${prints(`${good}\n`)} setInterval(() => {}, 1000)`, null);
     await check(`${prints(`${good}\n`)} process.kill(process.pid, "SIGABRT")`, null);
   });
-  test("says that the driver crashed", () =>
+  test("says that the driver crashed", { skip: onWindows && "it has no signals" }, () =>
     check(
       "process.kill(process.pid, 'SIGSEGV')",
       /^The graphics driver ended the process that asked for GPUs \(SIGSEGV\)\. Update the driver/,
     ));
+  test("says what Windows calls a crash", { skip: !onWindows && "a status has 8 bits" }, () =>
+    check("process.exit(0xc0000005)", /exit code 0xc0000005\. Update/));
   test("says how the process ended, and what it complained of", async () => {
     await check("process.exit(3)", /ended with exit code 3\. Update/);
     await check(

@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { Context } from "../../../server/context/context";
 import type { ImportedFiles } from "../../../server/context/imported";
+import { fileOf } from "../../../server/context/paths";
 import { type OpenDocument, shortPath } from "../../../server/document";
 import type { Snippet } from "../../../server/prompt";
 
@@ -131,9 +132,9 @@ suite("context", () => {
   test("drops what a folder of the workspace excludes, once it is one", () => {
     const context = new Context();
     context.useRules(["/own/"]);
-    const tab = document("file:///p/own/later.ts", similar);
+    const tab = document("file:///c:/p/own/later.ts", similar); // a file's path on Windows too
     assert.equal(gather(context, here, [tab]).length, 1);
-    context.useFolders(["/p"]);
+    context.useFolders([fileOf("file:///c:/p")!]);
     assert.deepEqual(gather(context, here, [tab]), []);
     context.close();
   });

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { suite, test } from "node:test";
 import { createPathsMatcher } from "get-tsconfig";
 import { candidatesOf, type Project } from "../../../server/context/resolve";
 
-const folder = join("/w");
+const folder = resolve("/w"); // with a drive, where there are any
 const project: Project = {
   folder,
   goModule: { folder, name: "example.org/app" },

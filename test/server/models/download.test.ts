@@ -332,9 +332,9 @@ suite("download, cancelled and taken up again", () => {
     server.faults = [stallsAfter(123_456)];
     const job = `{ directory: ${JSON.stringify(directory)}, base: "${server.base}", signal }`;
     const code =
-      'const { download } = require("./server/models/download.ts");' +
+      'const { download } = require("./server/models/download");' +
       `const { signal } = new AbortController(); download([${JSON.stringify(file)}], ${job});`;
-    const child = spawn(process.execPath, ["--import", "tsx", "--eval", code], {
+    const child = spawn(process.execPath, [...process.execArgv, "--eval", code], {
       cwd: join(__dirname, "../../.."),
       stdio: "inherit",
     });

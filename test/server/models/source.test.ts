@@ -107,10 +107,10 @@ suite("models directory", () => {
       assert.equal(modelsDirectoryIn(null, platform, env), expected);
     const home = homedir();
     is("linux", {}, join(home, ".local/share/ringside/models"));
-    is("linux", { XDG_DATA_HOME: "/data" }, "/data/ringside/models");
+    is("linux", { XDG_DATA_HOME: "/data" }, join("/data/ringside/models"));
     is("linux", { XDG_DATA_HOME: "data" }, join(home, ".local/share/ringside/models"));
     is("darwin", {}, join(home, "Library/Application Support/ringside/models"));
-    is("win32", { LOCALAPPDATA: "/local" }, "/local/ringside/models");
+    is("win32", { LOCALAPPDATA: "/local" }, join("/local/ringside/models"));
     is("win32", {}, join(home, "AppData/Local/ringside/models"));
   });
 });
