@@ -1,6 +1,6 @@
 // The request, top to bottom: from a cursor to what is proposed there.
 
-import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import type { CompletionCache, Entry, Found, Written } from "./cache";
 import { confidenceOf, heldBackBecause, leastLogProbability } from "./confidence";
 import type { Context } from "./context/context";
@@ -77,7 +77,6 @@ const RESERVE = 8; // tokens of the context that neither prompt nor completion t
 const MIN_CONTEXT = 4096; // tokens; an instruction with its code wants about as many
 const MAX_PARSED = 500_000; // characters: 20 ms a key; what is larger is generated, or data
 const NOT_PARSED: KnownSyntax = { tree: null, isExact: true };
-const TURNS = 3; // of the event loop: a change and the request behind it take one each, reading them another
 const ALTERNATIVES = 2; // beside the likeliest one
 const ALTERNATIVE_TRIES = 4;
 const ALTERNATIVES_MS = 1500; // who asks by key waits for them
@@ -101,7 +100,7 @@ export async function complete(
     return proposed(found, [], start, request, settings);
   }
 
-  if (!request.invoked) await moreKeys(debounce.waitMs(settings.debounceMs), signal);
+  if (!request.invoked) await delay(debounce.waitMs(settings.debounceMs), undefined, { signal });
   if (!place.isExact) place = placeOf(services, request); // it was parsed meanwhile, with some luck
   if (typeof place === "string") return silent(place);
   start = performance.now();
@@ -120,13 +119,6 @@ export async function complete(
   }
   cache.store(cursor, found);
   return proposed(found, calls, start, request, settings);
-}
-
-/** Waits for the next key, whose request ends this one. */
-async function moreKeys(waitMs: number, signal: AbortSignal): Promise<void> {
-  if (waitMs > 0) return delay(waitMs, undefined, { signal });
-  // What has come already is read without a timer, which would take a millisecond at least.
-  for (let turn = 0; turn < TURNS; turn++) await nextTurn(undefined, { signal });
 }
 
 /** Whether what is known is all that the request wants. */

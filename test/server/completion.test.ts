@@ -87,18 +87,6 @@ suite("completion", () => {
     );
     assert.equal(slow.prompts.length, 1);
   });
-  test("waits on no timer where there is no wait, but for what has come already", async (context) => {
-    context.mock.timers.enable({ apis: ["setTimeout"] }); // time stands still
-    const { services, prompts } = servicesThatWrite("b");
-    const { source } = await complete(services, requestAt("a = |"), never);
-    assert.equal(source, "model");
-    const controller = new AbortController();
-    // As the protocol's queue has it: a turn for the change, and one for the request that ends this one.
-    setImmediate(() => setImmediate(() => controller.abort()));
-    const older = complete(services, requestAt("a = c|"), controller.signal);
-    await assert.rejects(older, { name: "AbortError" });
-    assert.equal(prompts.length, 1);
-  });
   test("asks with the syntax that was found while it waited", async () => {
     const { services } = servicesThatWrite("b", { silentIn: ["string"] });
     for (const [found, silence] of [
