@@ -1,5 +1,6 @@
 // Builds the addon into build/native/ringside.node: `node native/build.mjs [Debug]`. For Windows, on
-// Linux with mingw-w64: `node native/build.mjs --target win32-x64`, into build/native-win32-x64/.
+// Linux with mingw-w64: `node native/build.mjs --target win32-x64`, into build/native-win32-x64/; with
+// --tests, those of the kernels and the engine too.
 // Needs a C++20 compiler, CMake, and Ninja or make; downloads nothing.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -11,7 +12,7 @@ import { parseArgs } from "node:util";
 const require = createRequire(import.meta.url);
 const native = dirname(fileURLToPath(import.meta.url));
 const { values, positionals } = parseArgs({
-  options: { target: { type: "string" } },
+  options: { target: { type: "string" }, tests: { type: "boolean", default: false } },
   allowPositionals: true,
 });
 const config = positionals[0] ?? "Release";
@@ -32,20 +33,24 @@ const headers = dirname(require.resolve("node-api-headers/package.json"));
 const crossing = [
   `--CDCMAKE_TOOLCHAIN_FILE=${join(native, "windows.cmake")}`,
   `--CDRINGSIDE_NODE_API_DEF=${join(headers, "def", "node_api.def")}`,
+  `--CDRINGSIDE_TESTS=${values.tests ? "ON" : "OFF"}`,
   `--CDRINGSIDE_TREE_SITTER=${dirname(require.resolve("tree-sitter/package.json"))}`,
 ];
 
-const built = spawnSync(
-  process.execPath,
-  [
-    ...[cmakeJs, "compile", "-l", "warn", "-d", native, "-O", output, "--config", config, "-p", "2"],
-    ...[`--CDRINGSIDE_NODE_ADDON_API=${addonApi}`, ...generator, ...(crosses ? crossing : [])],
-  ],
-  { stdio: "inherit" },
-);
-if (built.status !== 0) {
-  console.error("The addon did not build; the compiler's messages are above.");
-  process.exit(1);
+// "compile" leaves a folder as it was configured, and --tests may have changed.
+for (const step of crosses ? ["configure", "compile"] : ["compile"]) {
+  const built = spawnSync(
+    process.execPath,
+    [
+      ...[cmakeJs, step, "-l", "warn", "-d", native, "-O", output, "--config", config, "-p", "2"],
+      ...[`--CDRINGSIDE_NODE_ADDON_API=${addonApi}`, ...generator, ...(crosses ? crossing : [])],
+    ],
+    { stdio: "inherit" },
+  );
+  if (built.status !== 0) {
+    console.error("The addon did not build; the compiler's messages are above.");
+    process.exit(1);
+  }
 }
 const addon = join(output, "ringside.node");
 if (!existsSync(addon)) {

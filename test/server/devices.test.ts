@@ -65,9 +65,11 @@ suite("asking for GPUs", () => {
     check(
       "process.kill(process.pid, 'SIGSEGV')",
       /^The graphics driver ended the process that asked for GPUs \(SIGSEGV\)\. Update the driver/,
-    ));
+    ),
+  );
   test("says what Windows calls a crash", { skip: !onWindows && "a status has 8 bits" }, () =>
-    check("process.exit(0xc0000005)", /exit code 0xc0000005\. Update/));
+    check("process.exit(0xc0000005)", /exit code 0xc0000005\. Update/),
+  );
   test("says how the process ended, and what it complained of", async () => {
     await check("process.exit(3)", /ended with exit code 3\. Update/);
     await check(
