@@ -79,7 +79,7 @@ function unitTests(wine, node, folder, files) {
     TREE_SITTER_PREBUILD: "C:\\tree-sitter",
   };
   const args = ["--test", "--test-reporter=tap", "--test-concurrency=2", ...files];
-  const { ok, output } = wine.run(node, args, { cwd: folder, env });
+  const { ok, output } = wine.run(node, args, { cwd: folder, env, seconds: all ? 1200 : 300 });
   const passes = /^# pass (\d+)/m.exec(output)?.[1];
   const failures = /^# fail (\d+)/m.exec(output)?.[1];
   const counts = passes === undefined ? null : [null, passes, ok ? failures : failures || 1];
