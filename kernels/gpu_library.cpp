@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "device_error.h"
+#include "display.h"
 
 #if defined(_WIN32)
 #ifndef NOMINMAX
@@ -54,13 +55,6 @@ std::filesystem::path library_path() {
   const bool is_named = named != nullptr && *named != '\0';
 #endif
   return is_named ? std::filesystem::path(named) : own_folder() / kFile;
-}
-
-// `path` as UTF-8. path.string() would be in Windows' code page, and throws where that lacks a
-// letter: such as of a user's name, with which the path of every extension begins.
-std::string display(const std::filesystem::path& path) {
-  const std::u8string text = path.u8string();
-  return {text.begin(), text.end()};
 }
 
 // Once opened it stays: the driver does not like to be unloaded.

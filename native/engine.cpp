@@ -8,6 +8,7 @@
 
 #include "decoder.h"
 #include "device_error.h"
+#include "display.h"
 #include "error.h"
 #include "gpu_library.h"
 #include "sampler.h"

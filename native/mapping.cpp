@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "display.h"
 #include "error.h"
 
 #ifdef _WIN32
@@ -37,11 +38,6 @@ EngineError not_mapped(const std::filesystem::path& path) {
 }
 
 }  // namespace
-
-std::string display(const std::filesystem::path& path) {
-  const std::u8string text = path.u8string();
-  return {text.begin(), text.end()};
-}
 
 #ifdef _WIN32
 

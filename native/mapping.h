@@ -38,7 +38,4 @@ size_t physical_memory();
 // The whole of a text file. Throws EngineError MODEL_NOT_FOUND, MODEL_CORRUPT beyond 256 MB.
 std::string read_text(const std::filesystem::path& path);
 
-// `path` as UTF-8, for messages.
-std::string display(const std::filesystem::path& path);
-
 }  // namespace ringside

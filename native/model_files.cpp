@@ -5,6 +5,7 @@
 #include <functional>
 #include <set>
 
+#include "display.h"
 #include "error.h"
 #include "json.h"
 #include "safetensors.h"

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "display.h"
 #include "error.h"
 #include "json.h"
 
