@@ -14,7 +14,7 @@ import type { LookAhead } from "./lookahead";
 import { buildPrompt, type Cursor, type Prompt, sizesIn, snippetTokensOf } from "./prompt";
 import type { Settings } from "./protocol";
 import { type CursorSyntax, cursorSyntax, isWholeStatement } from "./syntax";
-import type { KnownSyntax, SyntaxTrees } from "./trees";
+import { type KnownSyntax, MAX_PARSED, type SyntaxTrees } from "./trees";
 import type { Tuning } from "./tuning";
 
 export interface Services {
@@ -75,7 +75,6 @@ export interface Completion {
 
 const RESERVE = 8; // tokens of the context that neither prompt nor completion takes
 const MIN_CONTEXT = 4096; // tokens; an instruction with its code wants about as many
-const MAX_PARSED = 500_000; // characters: 20 ms a key; what is larger is generated, or data
 const NOT_PARSED: KnownSyntax = { tree: null, isExact: true };
 const ALTERNATIVES = 2; // beside the likeliest one
 const ALTERNATIVE_TRIES = 4;

@@ -2,9 +2,10 @@
 // a comment, an import... The training pipeline calls these same functions on its samples, so model
 // and server cannot disagree on what a feature means.
 
-import Parser from "tree-sitter";
+import type Parser from "tree-sitter";
 import { kindOfType, kinds } from "./kinds";
 import { type Language, languageOf } from "./languages";
+import { Parsers } from "./parsers";
 
 const languageNames = ["typescript", "javascript", "python", "go", "rust", "c", "cpp", "java"];
 const places = [
@@ -43,33 +44,13 @@ export interface CursorSyntax {
   readonly features: readonly number[];
 }
 
-const parsers = new Map<string, Parser>();
-
-function parserOf(language: Language): Parser {
-  const parser = parsers.get(language.id) ?? newParser(language);
-  parsers.set(language.id, parser);
-  return parser;
-}
-
-/** One for who stops in the middle of a text: a parser keeps what it began. */
-export function newParser(language: Language): Parser {
-  const parser = new Parser();
-  parser.setLanguage(language.grammar());
-  return parser;
-}
-
-const CHUNK = 8192; // characters handed to tree-sitter at once; one long string fails at 32,768
-
-/** `text` as a parser reads it. */
-export function inChunks(text: string): (index: number) => string {
-  return (index) => text.slice(index, index + CHUNK);
-}
+const parsers = new Parsers();
 
 /** The syntax tree of `text`; null where the language has no grammar. */
 export function parse(languageId: string, text: string): Parser.Tree | null {
   const language = languageOf(languageId);
   if (language === undefined) return null;
-  return parserOf(language).parse(inChunks(text));
+  return parsers.parse(language, text);
 }
 
 /** What encloses `offset` in `text`, the innermost first, the file last. */

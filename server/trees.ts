@@ -9,12 +9,13 @@ import { differenceOf } from "./difference";
 import type { OpenDocument } from "./document";
 import { type Language, languageOf } from "./languages";
 import { positionOf } from "./lines";
-import { inChunks, newParser } from "./syntax";
+import { Parsers } from "./parsers";
 
 const BUDGET_MS = 3; // that a completion waits for its tree
+/** Characters: 20 ms a key. What is larger is generated, or data, and no completion has it parsed. */
+export const MAX_PARSED = 500_000;
 const SLICE_MS = 2; // of parsing in the background
 const REST_MS = 1; // before each slice: events are handled, as the request right behind a change
-const NO_LIMIT = 0; // as tree-sitter has it
 
 /** What a completion knows of its text's syntax. */
 export interface KnownSyntax {
@@ -36,7 +37,7 @@ interface Kept {
 
 export class SyntaxTrees {
   private readonly kept = new Map<string, Kept>(); // by URI
-  private readonly parsers = new Map<string, Parser>(); // by language id
+  private readonly parsers = new Parsers();
   /** The one that is parsed in slices. Its parser may have stopped midway: it must be reset before another's. */
   private underWay: Kept | null = null;
   private timer: NodeJS.Timeout | null = null;
@@ -66,13 +67,18 @@ export class SyntaxTrees {
   /** The document was edited: if its tree has been asked for, it will be again. */
   changed(document: OpenDocument): void {
     const { uri, languageId } = document;
+    if (document.text.length > MAX_PARSED) this.forget(uri);
     if (!this.kept.has(uri)) return;
     const kept = this.keep(uri, languageId, document.text);
     if (kept !== null) this.goOn(kept);
   }
 
   forget(uri: string): void {
+    const kept = this.kept.get(uri);
     this.kept.delete(uri);
+    if (kept === undefined || kept !== this.underWay) return;
+    this.parsers.reset(kept.language);
+    this.underWay = null;
   }
 
   /** What is known of `text`, an earlier text's tree edited to match; null without a grammar. */
@@ -89,13 +95,11 @@ export class SyntaxTrees {
     return kept;
   }
 
-  /** Parses, or goes on where it stopped; not longer than `limitMs`. */
-  private parse(kept: Kept, limitMs = NO_LIMIT): void {
+  /** Parses, or goes on where it stopped; not longer than `limitMs`, if given. */
+  private parse(kept: Kept, limitMs?: number): void {
     if (kept.isExact) return;
     this.take(kept);
-    const parser = this.parserOf(kept.language);
-    parser.setTimeoutMicros(1000 * limitMs); // a progress callback is never freed by the binding
-    const tree = parser.parse(inChunks(kept.text), kept.tree) as Parser.Tree | null; // null: it was halted
+    const tree = this.parsers.parse(kept.language, kept.text, kept.tree, limitMs);
     if (tree === null) return;
     kept.tree = tree;
     kept.isExact = true;
@@ -105,7 +109,7 @@ export class SyntaxTrees {
   /** From now on `kept` is the one that is parsed: its parser forgets where it stopped in another text. */
   private take(kept: Kept): void {
     if (this.underWay === kept) return;
-    if (this.underWay !== null) this.parserOf(this.underWay.language).reset();
+    if (this.underWay !== null) this.parsers.reset(this.underWay.language);
     this.underWay = kept;
   }
 
@@ -123,12 +127,6 @@ export class SyntaxTrees {
     if (kept === null) return;
     this.parse(kept, SLICE_MS);
     this.goOn(kept);
-  }
-
-  private parserOf(language: Language): Parser {
-    const parser = this.parsers.get(language.id) ?? newParser(language);
-    this.parsers.set(language.id, parser);
-    return parser;
   }
 }
 

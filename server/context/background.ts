@@ -2,7 +2,7 @@
 
 import type Parser from "tree-sitter";
 import { languageOf } from "../languages";
-import { inChunks, newParser } from "../syntax";
+import { Parsers } from "../parsers";
 
 const SLICE_MS = 3; // then events are handled; tree-sitter overruns it by up to 4 ms
 const REST_MS = 3; // as long again: half of one core at most
@@ -12,7 +12,7 @@ export class Background {
   private sliceEnds = 0; // on performance.now's clock
   private running = 0; // completions
   private waiting: (() => void)[] = [];
-  private readonly parsers = new Map<string, Parser>(); // by language id; never left half-way
+  private readonly parsers = new Parsers(); // never left half-way
   private parsing: Promise<unknown> = Promise.resolve();
   private closed = false;
 
@@ -53,14 +53,10 @@ export class Background {
   private async parseAlone(languageId: string, text: string): Promise<Parser.Tree | null> {
     const language = languageOf(languageId);
     if (language === undefined) return null;
-    const parser = this.parsers.get(languageId) ?? newParser(language);
-    this.parsers.set(languageId, parser);
-    const read = inChunks(text);
     for (;;) {
       if (this.due) await this.rest();
-      // A callback would do, but the binding frees none: 130 bytes a slice.
-      parser.setTimeoutMicros(Math.max(1, 1000 * (this.sliceEnds - performance.now())));
-      const tree = parser.parse(read) as Parser.Tree | null; // null: it was halted
+      const leftMs = this.sliceEnds - performance.now();
+      const tree = this.parsers.parse(language, text, null, leftMs);
       if (tree !== null) return tree;
     }
   }

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
 import type Parser from "tree-sitter";
 import { cursorSyntax, parse, syntaxAt } from "../../server/syntax";
-import { SyntaxTrees } from "../../server/trees";
+import { MAX_PARSED, SyntaxTrees } from "../../server/trees";
 
 const RUNS = 60;
 const sources = {
@@ -119,6 +119,13 @@ suite("syntax trees in time", () => {
     assert.equal(asked.soon("a", "typescript", text).isExact, true);
     const first = other.soon("a", "typescript", insert("let b;"));
     assert.equal(first.isExact, true); // nothing was begun that could have been left
+  });
+  test("keep nothing of a text that no completion has parsed", () => {
+    const trees = quick();
+    trees.soon("a", "typescript", before);
+    const large = `${insert("f((")}${" ".repeat(MAX_PARSED)}`;
+    trees.changed(documentOf("typescript", large));
+    assert.equal(trees.soon("a", "typescript", large).isExact, true); // as a first text
   });
   test("wait once for one text", () => {
     const budgetMs = 20;
