@@ -5,6 +5,8 @@
 
 namespace ringside {
 
+static_assert(Draft::kMost + 1 <= kLogitRows);
+
 Decoder::Decoder(Model& model, Sequence& sequence, const Sampling& sampling, int choices,
                  size_t last_index, Draft* draft)
     : model_(model), sequence_(sequence), vocabulary_(choices), draft_(draft) {
@@ -38,7 +40,7 @@ void Decoder::make(size_t more) {
   right_ += int(made_ - 1);
   unread_ = choices_[made_ - 1].token;
   if (made_ == read) return;
-  [[maybe_unused]] const size_t size = sequence_.size() - (read - made_);
+  const size_t size = sequence_.size() - (read - made_);
   [[maybe_unused]] const size_t left = sequence_.truncate(size);
   assert(left == size);
 }

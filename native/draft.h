@@ -17,6 +17,14 @@ namespace ringside {
 
 class Draft {
  public:
+  // Where the longest end of a text stood before: its tokens, at most kMostMatch, 0 for none that
+  // tells anything; and the index of what followed it.
+  struct Match {
+    size_t tokens = 0, next = 0;
+  };
+  static constexpr size_t kMostMatch = 12;  // longer ones are no surer
+  static Match longest_match(std::span<const Token> read, Token last);
+
   // Tokens at most: with the one before them they fill the CPU's tile of activations, behind which
   // a batch costs a step more (see kPassCost).
   static constexpr size_t kMost = 3;

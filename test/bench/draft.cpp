@@ -4,13 +4,14 @@
 // written twice in turns: a token at a time, and with guesses that are kept as far as the output
 // agrees. So any weights will do, and the text is what a person wrote; the time is the real one of
 // every pass, with the logits of all its tokens and all ways back. Prints tokens a pass, the share
-// of right guesses, and the quartiles of the texts' ratios of the two times: the machine may be
-// shared.
+// of right guesses, also by the tokens that matched before them, and the quartiles of the texts'
+// ratios of the two times: the machine may be shared.
 //
 // TOKENIZER: a model whose tokenizer is used, where MODEL's own knows no code.
 #include "draft.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -35,11 +36,26 @@ constexpr double kLongPass = 0.02;  // seconds
 
 struct Totals {
   size_t tokens = 0, passes = 0, guessed = 0, right = 0;
+  // Of guesses that a match of so many tokens stands before: all up to the first wrong one, and
+  // those that were right. Whether or not they were read: the first Draft::kMost of each.
+  std::array<size_t, Draft::kMostMatch + 1> tried{}, held{};
   std::vector<double> ratios;  // of each text: how many times as fast it was with a draft
 };
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// How right the guesses behind read and output[0] are.
+void count(std::span<const Token> read, std::span<const Token> output, Totals& totals) {
+  const auto [tokens, next] = Draft::longest_match(read, output[0]);
+  for (size_t n = 0; tokens > 0 && n < Draft::kMost && n + 1 < output.size(); n++) {
+    if (next + n >= read.size()) break;
+    const size_t matched = std::min(tokens + n, Draft::kMostMatch);
+    totals.tried[matched]++;
+    if (read[next + n] != output[n + 1]) break;
+    totals.held[matched]++;
+  }
 }
 
 // Writes output, of which the first token is known, behind `prompt` that is read. Returns seconds.
@@ -51,6 +67,7 @@ double write(Model& model, Sequence& sequence, std::span<const Token> output, Dr
     batch.assign(1, output[at]);
     if (draft != nullptr) {
       const size_t most = output.size() - at - 2;
+      count(sequence.tokens(), output.subspan(at), totals);
       const auto guesses = draft->propose(sequence.tokens(), output[at], most);
       batch.insert(batch.end(), guesses.begin(), guesses.end());
     }
@@ -125,6 +142,11 @@ int run(const char* texts, const char* path, const char* tokenizer_path) {
         kind.c_str(), t.ratios.size(), t.tokens, double(t.tokens) / double(t.passes),
         100.0 * double(t.right) / double(std::max<size_t>(1, t.guessed)), t.guessed, quartile(2),
         quartile(1), quartile(3));
+    for (size_t m = 0; m < t.tried.size(); m++) {
+      if (t.tried[m] == 0) continue;
+      std::printf("%8zu matched: %.2f of %zu right\n", m, double(t.held[m]) / double(t.tried[m]),
+                  t.tried[m]);
+    }
   }
   return 0;
 }
