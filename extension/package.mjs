@@ -40,21 +40,21 @@ for (const name of parts) {
   if (existsSync(join(built, name))) copyFileSync(join(built, name), shipped(name));
 }
 
-/** What ships to another platform: its own native parts, and none that was built here. */
+/** What ships: of the native parts the platform's own, and to another platform no runtime but the one in dist/. */
 function listForTarget() {
+  const modules = crosses ? "tree-sitter-*" : "tree-sitter*";
   const lines = readFileSync(join(root, ".vscodeignore"), "utf8").split("\n");
   const list = lines
-    .filter((line) => !line.includes("/build/Release/"))
-    .map((line) => line.replace("tree-sitter*/prebuilds/**", `tree-sitter-*/prebuilds/${target}`));
+    .filter((line) => !crosses || !line.includes("/build/Release/"))
+    .map((line) => line.replace("tree-sitter*/prebuilds/**", `${modules}/prebuilds/${target}`));
   const path = join(built, "vscodeignore");
   writeFileSync(path, list.join("\n"));
   return path;
 }
 
 const vsce = createRequire(import.meta.url).resolve("@vscode/vsce/vsce");
-const args = ["package", "--skip-license", ...given];
+const args = ["package", "--skip-license", "--ignoreFile", listForTarget(), ...given];
 if (values.target === undefined) args.push("--target", target);
-if (crosses) args.push("--ignoreFile", listForTarget());
 const { status } = spawnSync(process.execPath, [vsce, ...args], { cwd: root, stdio: "inherit" });
 clear();
 process.exit(status ?? 1);
