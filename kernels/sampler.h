@@ -3,12 +3,16 @@
 
 #include <cstdint>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "backend.h"
 
 namespace ringside {
+
+struct Candidate {
+  float probability;  // in proportion
+  Token token;
+};
 
 class Sampler {
  public:
@@ -23,7 +27,8 @@ class Sampler {
 
   Sampling sampling_;
   uint64_t state_;
-  std::vector<std::pair<float, Token>> candidates_;  // (probability, token)
+  std::vector<float> weights_;
+  std::vector<Candidate> candidates_;
 };
 
 // Whether all are numbers, and no infinities.

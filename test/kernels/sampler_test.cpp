@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
+#include <random>
 
 using namespace ringside;
 
@@ -17,6 +19,42 @@ std::vector<Token> draws(const Sampling& options, int n) {
   std::vector<Token> tokens;
   for (int i = 0; i < n; i++) tokens.push_back(sampler.sample(kLogits).token);
   return tokens;
+}
+
+std::vector<float> noise(size_t count, uint32_t seed, float spread) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0.0f, spread);
+  std::vector<float> logits(count);
+  for (float& logit : logits) logit = normal(random);
+  return logits;
+}
+
+// What a draw means: all sorted, the best kept, and the random number walked off over them.
+Token drawn(const std::vector<float>& logits, const Sampling& sampling, double uniform) {
+  const double max = *std::max_element(logits.begin(), logits.end());
+  std::vector<double> p;
+  for (const float logit : logits) p.push_back(std::exp((logit - max) / sampling.temperature));
+  std::vector<Token> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](Token a, Token b) { return p[size_t(a)] > p[size_t(b)]; });
+  const double all = std::accumulate(p.begin(), p.end(), 0.0);
+  double kept = 0;
+  size_t n = 0;
+  while (n < order.size() && (n == 0 || kept < all * double(sampling.top_p)))
+    kept += p[size_t(order[n++])];
+  double at = uniform * kept;
+  for (size_t i = 0; i + 1 < n; i++)
+    if ((at -= p[size_t(order[i])]) < 0) return order[i];
+  return order[n - 1];
+}
+
+// splitmix64 (Steele et al. 2014): the n-th number of a seed.
+double uniform(uint64_t seed, int n) {
+  uint64_t z = seed + uint64_t(n + 1) * 0x9E3779B97F4A7C15u;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return double((z ^ (z >> 31)) >> 11) * 0x1.0p-53;
 }
 
 }  // namespace
@@ -52,6 +90,34 @@ TEST_CASE("top-p keeps the smallest set that reaches it, and at least one") {
     second = second || token == 2;
   }
   CHECK(second);
+}
+
+TEST_CASE("a draw is that of all tokens sorted, however few of them are") {
+  for (const size_t size : {1, 2, 63, 64, 65, 500, 5000})
+    for (const float spread : {0.1f, 4.0f})  // many tokens kept, and few
+      for (const float top_p : {1.0f, 0.999f, 0.5f, 0.0f})
+        for (const float temperature : {0.3f, 1.0f, 5.0f}) {
+          CAPTURE(size);
+          CAPTURE(spread);
+          CAPTURE(top_p);
+          CAPTURE(temperature);
+          const std::vector<float> logits = noise(size, uint32_t(size), spread);
+          const Sampling sampling{temperature, top_p, 9};
+          Sampler sampler(sampling);
+          for (int n = 0; n < 20; n++)
+            CHECK(sampler.sample(logits).token == drawn(logits, sampling, uniform(9, n)));
+        }
+}
+
+TEST_CASE("log probabilities are exact to rounding") {
+  for (const size_t size : {1, 15, 16, 17, 4001}) {
+    const std::vector<float> logits = noise(size, 3, 6.0f);
+    double sum = 0;
+    for (const float logit : logits) sum += std::exp(double(logit));
+    for (size_t t = 0; t < size; t += 97)
+      CHECK(std::abs(double(log_probability(logits, Token(t))) -
+                     (double(logits[t]) - std::log(sum))) < 4e-6);
+  }
 }
 
 TEST_CASE("log probabilities are those of the softmax, whatever the temperature") {
