@@ -137,6 +137,13 @@ struct Sampling {
   uint64_t seed = 0;      // the same seed and logits give the same tokens
 };
 
+// A token and how likely it is.
+struct Candidate {
+  float probability;
+  Token token;
+};
+constexpr size_t kMostMixed = 64;  // candidates that Backend::mix takes
+
 struct Choice {
   Token token = 0;
   float log_probability = 0;  // natural, under the model itself: temperature 1, all tokens
@@ -305,6 +312,9 @@ class Backend {
 
   // Draws from now on are as `sampling` says, and the next one is number 0.
   virtual void begin_sampling(const Sampling& sampling) = 0;
+  // logits [count] become those of (1 - share) softmax(logits) + share * copied; only the copied
+  // ones change. copied: at most kMostMixed, each token once; share in 0 .. 1, below 1.
+  virtual void mix(float* logits, int count, std::span<const Candidate> copied, float share) = 0;
   // The next draw from logits [count]; its token goes to *next as well.
   virtual void sample(Token* next, const float* logits, int count) = 0;
   // What draw number `number` was: of the last two draws. Waits for it.

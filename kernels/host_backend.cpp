@@ -90,6 +90,10 @@ void HostBackend::load(const Snapshots& from, const KvCache& cache, int rows, in
   }
 }
 
+void HostBackend::mix(float* logits, int count, std::span<const Candidate> copied, float share) {
+  ringside::mix({logits, size_t(count)}, copied, share);
+}
+
 void HostBackend::sample(Token* next, const float* logits, int count) {
   choice_ = sampler_.sample({logits, size_t(count)});
   *next = choice_.token;

@@ -48,6 +48,7 @@ class HostBackend : public Backend {
             int position) override;
 
   void begin_sampling(const Sampling& sampling) override { sampler_ = Sampler(sampling); }
+  void mix(float* logits, int count, std::span<const Candidate> copied, float share) override;
   void sample(Token* next, const float* logits, int count) override;
   Choice choice(int) override { return choice_; }
 

@@ -128,6 +128,16 @@ double Sampler::uniform() {
   return double(z >> 11) * 0x1.0p-53;
 }
 
+void mix(std::span<float> logits, std::span<const Candidate> copied, float share) {
+  const float total = log_sum_exp(logits, largest(logits));
+  const float others = log1pf(-share);  // what every probability is multiplied by, as a logarithm
+  for (const Candidate& each : copied) {
+    float& logit = logits[size_t(each.token)];
+    const float p = (1 - share) * expf(logit - total) + share * each.probability;
+    logit = total + logf(p) - others;
+  }
+}
+
 float log_probability(std::span<const float> logits, Token token) {
   return logits[size_t(token)] - log_sum_exp(logits, largest(logits));
 }

@@ -9,11 +9,6 @@
 
 namespace ringside {
 
-struct Candidate {
-  float probability;  // in proportion
-  Token token;
-};
-
 class Sampler {
  public:
   // The same seed and logits give the same tokens on every machine.
@@ -28,8 +23,11 @@ class Sampler {
   Sampling sampling_;
   uint64_t state_;
   std::vector<float> weights_;
-  std::vector<Candidate> candidates_;
+  std::vector<Candidate> candidates_;  // probabilities in proportion
 };
+
+// See Backend::mix.
+void mix(std::span<float> logits, std::span<const Candidate> copied, float share);
 
 // Whether all are numbers, and no infinities.
 bool all_finite(std::span<const float> logits);

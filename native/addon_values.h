@@ -108,6 +108,8 @@ GenerateRequest request_of(const Napi::Value& value) {
     bad_request("topP must be in (0, 1].");
   const Napi::Value draft = options.Get("draft");
   if (!draft.IsUndefined()) request.draft = bool(draft.ToBoolean());
+  const Napi::Value copy = options.Get("copy");
+  request.copy = copy.IsUndefined() || bool(copy.ToBoolean());
   request.min_log_probability =
       number_of(options, "minLogProbability", request.min_log_probability);
   const Napi::Value single_line = options.Get("singleLine");

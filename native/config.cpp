@@ -98,6 +98,8 @@ void check_config(const Config& c, const std::string& where) {
        "its layers and heads are too many together");
   need(c.rope_theta >= 1, "rope_theta must be at least 1");
   need(c.syntax_features.size() <= 4096, "it has more than 4,096 syntax features");
+  for (const float share : c.copy_shares)
+    need(share >= 0 && share < 1, "copy_shares must be 0 or more and below 1");
   need(c.attention_dim() % c.group_norm_size == 0,
        "group_norm_size must divide num_attention_heads * head_dim");
   need(c.rotary_dim % 2 == 0 && c.rotary_dim <= c.head_dim,

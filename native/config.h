@@ -76,6 +76,7 @@ struct Config {
   int ring_slots = 0;
   int ring_sinks = 0;
   std::vector<std::string> syntax_features;
+  std::vector<float> copy_shares;  // see CopyModel; empty: the model copies nothing
 
   int quantization_block = 0;  // FP8: rows and columns that share a scale; 0: a row does
 

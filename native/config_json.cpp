@@ -223,6 +223,9 @@ Config read_config(const Json& json, const std::string& where) {
   if (const Json* features = read.find("syntax_features")) {
     for (const Json& feature : features->array()) c.syntax_features.push_back(feature.string());
   }
+  if (const Json* shares = read.find("copy_shares")) {
+    for (const Json& share : shares->array()) c.copy_shares.push_back(float(share.number()));
+  }
   check_config(c, where);
   return c;
 }

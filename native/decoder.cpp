@@ -8,11 +8,25 @@ namespace ringside {
 static_assert(Draft::kMost + 1 <= kLogitRows);
 
 Decoder::Decoder(Model& model, Sequence& sequence, const Sampling& sampling, int choices,
-                 size_t last_index, Draft* draft)
-    : model_(model), sequence_(sequence), vocabulary_(choices), draft_(draft) {
+                 size_t last_index, Draft* draft, CopyModel* copy)
+    : model_(model), sequence_(sequence), vocabulary_(choices), draft_(draft), copy_(copy) {
   model.backend().begin_sampling(sampling);
   model.head(last_index, 1);
-  model.draw(0, choices);
+  draw(0);
+}
+
+void Decoder::draw(size_t row) {
+  if (copy_ != nullptr) {
+    const auto [share, candidates] = copy_->votes();
+    if (share > 0) model_.mix(row, vocabulary_, candidates, share);
+  }
+  model_.draw(row, vocabulary_);
+}
+
+Choice Decoder::drawn() {
+  const Choice choice = model_.backend().choice(drawn_++);
+  if (copy_ != nullptr) copy_->append(choice.token);
+  return choice;
 }
 
 Choice Decoder::next(size_t more) {
@@ -24,18 +38,19 @@ void Decoder::make(size_t more) {
   const size_t read = unread_ >= 0 ? read_unread(more) : 1;
   unread_ = -1;
   const bool has_room = sequence_.size() < sequence_.capacity();
-  const bool ahead = has_room && more > 0 && model_.steps_alone();
+  // What is copied, only the host knows.
+  const bool ahead = has_room && more > 0 && copy_ == nullptr && model_.steps_alone();
   if (ahead) model_.step(sequence_, int(sequence_.size()), vocabulary_);
   handed_out_ = 0;
-  choices_[0] = model_.backend().choice(drawn_++);
+  choices_[0] = drawn();
   made_ = 1;
   if (ahead) {
     sequence_.append({&choices_[0].token, 1});  // being read already
     return;
   }
   while (made_ < read && choices_[made_ - 1].token == batch_[made_]) {
-    model_.draw(made_, vocabulary_);
-    choices_[made_++] = model_.backend().choice(drawn_++);
+    draw(made_);
+    choices_[made_++] = drawn();
   }
   right_ += int(made_ - 1);
   unread_ = choices_[made_ - 1].token;
@@ -61,7 +76,7 @@ size_t Decoder::read_unread(size_t more) {
   if (n > 1) sequence_.mark();
   model_.read(sequence_, {batch_.data(), n}, n > 1 ? Outputs::all : Outputs::last);
   model_.head(0, n);
-  model_.draw(0, vocabulary_);
+  draw(0);
   return n;
 }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "copy_model.h"
 #include "draft.h"
 #include "model.h"
 #include "sequence.h"
@@ -19,9 +20,10 @@ namespace ringside {
 class Decoder {
  public:
   // Draws from the logits after the last token that `model` has read, at `last_index` of its batch;
-  // of them the first `choices`. `draft` may be null: then one token is read at a time.
+  // of them the first `choices`. `draft` may be null: then one token is read at a time. `copy` may
+  // be null; else it has the text so far, and is told what is drawn.
   Decoder(Model& model, Sequence& sequence, const Sampling& sampling, int choices,
-          size_t last_index, Draft* draft = nullptr);
+          size_t last_index, Draft* draft = nullptr, CopyModel* copy = nullptr);
 
   // The next token. `more`: how many may be asked for after it.
   Choice next(size_t more);
@@ -35,12 +37,15 @@ class Decoder {
 
  private:
   void make(size_t more);
+  void draw(size_t row);
+  Choice drawn();
   size_t read_unread(size_t more);
 
   Model& model_;
   Sequence& sequence_;
   int vocabulary_;  // tokens that may be drawn, the first ones
   Draft* draft_;
+  CopyModel* copy_;
   int drawn_ = 0;                                 // choices that were asked of the backend
   Token unread_ = -1;                             // the last one, if the sequence has not read it
   std::array<Token, Draft::kMost + 1> batch_;     // of the last pass

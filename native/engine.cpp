@@ -148,6 +148,7 @@ void Engine::load(const LoadOptions& options, const std::function<void(float)>& 
       sequence_ =
           std::make_unique<Sequence>(model_->config(), model_->placement(),
                                      model_->context_tokens(), model_->memory().checkpoint_every);
+      copy_ = CopyModel(model_->config().copy_shares);
       draft_ = Draft(model_->routed_share());
       drafts_ = model_->weight_bytes().fixed >= kLeastDraftBytes;
       return;
@@ -254,8 +255,14 @@ Generated Engine::generate_on(const GenerateRequest& request, const std::atomic<
 void Engine::decode(const GenerateRequest& request, size_t last_index,
                     const std::atomic<bool>& cancelled, const TextSink& on_text,
                     const std::function<void()>& on_first, Generated& result) {
+  const bool copies = request.copy && copy_.copies();
+  if (copies) {
+    copy_.begin(sequence_->capacity());
+    for (const Token token : request.tokens)
+      if (token < tokenizer_.size() && !tokenizer_.is_special(token)) copy_.append(token);
+  }
   Decoder decoder(*model_, *sequence_, request.sampling, tokenizer_.size(), last_index,
-                  request.draft.value_or(drafts_) ? &draft_ : nullptr);
+                  request.draft.value_or(drafts_) ? &draft_ : nullptr, copies ? &copy_ : nullptr);
   TextDecoder text(tokenizer_);  // holds back incomplete UTF-8
   LineCutter line;
   double line_log_probability = 0;

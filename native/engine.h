@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "copy_model.h"
 #include "draft.h"
 #include "model.h"
 #include "prompting.h"
@@ -36,6 +37,8 @@ struct GenerateRequest {
   bool single_line = false;
   // Whether tokens are guessed, see Draft. Not given: if the model is large enough to gain by it.
   std::optional<bool> draft;
+  // Whether the model may copy, see CopyModel; most have nothing to copy with.
+  bool copy = true;
   // Ends once the first line with text is less likely than this, a natural logarithm: who would not
   // show it need not wait for the rest.
   double min_log_probability = -std::numeric_limits<double>::infinity();
@@ -88,7 +91,8 @@ class Engine {
   Generated generate(const GenerateRequest& request, const std::atomic<bool>& cancelled,
                      const TextSink& on_text);
 
-  // The natural log probability of each token but the first, given those before it. Empty if
+  // The natural log probability of each token but the first, given those before it, by the model
+  // alone, without CopyModel. Empty if
   // cancelled.
   std::vector<float> score(std::span<const Token> tokens, const Syntax& syntax,
                            const std::atomic<bool>& cancelled);
@@ -115,6 +119,7 @@ class Engine {
   Prompting prompting_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Sequence> sequence_;
+  CopyModel copy_;
   Draft draft_{0};
   bool drafts_ = false;  // where a request does not say
 };

@@ -127,6 +127,11 @@ export interface GenerateRequest {
    * text is the same up to rounding. Default: for models of 64 MB and more. A GPU that runs the whole model does without.
    */
   readonly draft?: boolean;
+  /**
+   * Whether what follows in the prompt wherever its end stands before is mixed into what the model says. Default true;
+   * only models that bring how much of it (copy_shares in config.json) do so.
+   */
+  readonly copy?: boolean;
   /** Ends once the first line with text is less likely than this, a natural logarithm. Default: never. */
   readonly minLogProbability?: number;
   /** The only tokens that end the text; other special tokens then give their text. Default: every special token ends it. */

@@ -243,6 +243,10 @@ std::span<const float> Model::row(size_t row) {
   return logits_;
 }
 
+void Model::mix(size_t row, int choices, std::span<const Candidate> copied, float share) {
+  stages_.back().b.mix(logits_at(row), choices, copied, share);
+}
+
 void Model::draw(size_t row, int choices) {
   Stage& stage = stages_.back();
   stage.b.sample(stage.s.drawn.data(), logits_at(row), choices);

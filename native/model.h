@@ -75,6 +75,9 @@ class Model {
   void head(size_t first, size_t count);
   // Row `row` of what head() made, valid until the next call of anything but draw() and row().
   std::span<const float> row(size_t row);
+  // Mixes into a row of what head() made, before it is drawn from: see Backend::mix. `choices` as
+  // below.
+  void mix(size_t row, int choices, std::span<const Candidate> copied, float share);
   // Drawing the next token from a row of what head() made; of the logits, only the first `choices`
   // are drawn from. Ask backend().choice() for it.
   void draw(size_t row, int choices);

@@ -20,6 +20,8 @@ export interface GenerateOptions {
   readonly seed?: number;
   /** Whether an engine on this machine may guess ahead: the same text, sooner. Default: where that gains. */
   readonly draft?: boolean;
+  /** Whether what stood in the text before is mixed in, by a model of this machine that is made for it. Default true. */
+  readonly copy?: boolean;
 }
 
 export interface ChatOptions {

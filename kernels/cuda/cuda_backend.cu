@@ -51,6 +51,7 @@ Cuda::Cuda(int device)
   base_ = static_cast<int*>(own_.take(sizeof(int)));
   draw_state_ = static_cast<DrawState*>(own_.take(sizeof(DrawState)));
   draw_parts_ = static_cast<DrawPart*>(own_.take(kMaxDrawParts * sizeof(DrawPart)));
+  copied_ = static_cast<Candidate*>(own_.take(kMostMixed * sizeof(Candidate)));
   choices_ = static_cast<Choice*>(device_.allocate_shared(2 * sizeof(Choice)));
   begin(0);
 }
@@ -242,6 +243,12 @@ void Cuda::begin_sampling(const Sampling& sampling) {
   const DrawState state{sampling.temperature, sampling.top_p, sampling.seed, 0};
   device_.upload(draw_state_, &state, sizeof state);
   drawn_ = 0;
+}
+
+void Cuda::mix(float* logits, int count, std::span<const Candidate> copied, float share) {
+  if (copied.empty()) return;
+  device_.upload(copied_, copied.data(), copied.size_bytes());
+  cuda::mix(device_.queue(), logits, count, draw_parts_, copied_, int(copied.size()), share);
 }
 
 void Cuda::sample(Token* next, const float* logits, int count) {

@@ -113,6 +113,7 @@ class Cuda final : public Backend {
                const float* x, int n) override;
 
   void begin_sampling(const Sampling& sampling) override;
+  void mix(float* logits, int count, std::span<const Candidate> copied, float share) override;
   void sample(Token* next, const float* logits, int count) override;
   Choice choice(int number) override;
 
@@ -160,6 +161,7 @@ class Cuda final : public Backend {
   int begun_ = 0;        // the same on the host
   DrawState* draw_state_ = nullptr;
   DrawPart* draw_parts_ = nullptr;
+  Candidate* copied_ = nullptr;  // [kMostMixed]
   Choice* choices_ = nullptr;  // [2], the host's
   int drawn_ = 0;
 };

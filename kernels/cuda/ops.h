@@ -146,6 +146,9 @@ struct DrawPart {
 };
 constexpr int kMaxDrawParts = 128;
 
+// logits [count] as Backend::mix says, with copied [n]. parts: as of draw().
+void mix(const Queue& queue, float* logits, int count, DrawPart* parts, const Candidate* copied,
+         int n, float share);
 // choices [2], the host's: draw number n goes to n mod 2. parts: memory for kMaxDrawParts.
 void draw(const Queue& queue, DrawState* state, Choice* choices, Token* next, DrawPart* parts,
           const float* logits, int count);

@@ -59,6 +59,30 @@ __global__ void __launch_bounds__(kPartThreads)
   if (threadIdx.x == 0) parts[blockIdx.x] = part;
 }
 
+int parts_of(int count) {
+  const int wanted = (count + 4 * kPartThreads - 1) / (4 * kPartThreads);
+  return wanted < kMaxDrawParts ? wanted : kMaxDrawParts;
+}
+
+// ---- mixing ----
+
+// One block: the parts become one, and a thread changes a candidate's logit.
+__global__ void __launch_bounds__(kPartThreads)
+    mix_kernel(float* logits, const DrawPart* parts, int n_parts, const Candidate* copied, int n,
+               float share) {
+  __shared__ float total;
+  DrawPart part{0.0f, 0.0f, -1, 1};
+  for (int i = int(threadIdx.x); i < n_parts; i += kPartThreads) part = merge(part, parts[i]);
+  part = merge_block<kPartThreads>(part);
+  if (threadIdx.x == 0) total = part.top + logf(part.sum);
+  __syncthreads();
+  for (int i = int(threadIdx.x); i < n; i += kPartThreads) {
+    float* logit = logits + copied[i].token;
+    const float p = (1.0f - share) * expf(*logit - total) + share * copied[i].probability;
+    *logit = total + logf(p) - log1pf(-share);
+  }
+}
+
 // ---- the draw ----
 
 using Mass = unsigned long long;
@@ -206,10 +230,18 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
+void mix(const Queue& queue, float* logits, int count, DrawPart* parts, const Candidate* copied,
+         int n, float share) {
+  const int n_parts = parts_of(count);
+  launch(queue, "mix parts", part_kernel, {.x = n_parts, .threads = kPartThreads}, parts, logits,
+         count);
+  launch(queue, "mix", mix_kernel, {.threads = kPartThreads}, logits, parts, n_parts, copied, n,
+         share);
+}
+
 void draw(const Queue& queue, DrawState* state, Choice* choices, Token* next, DrawPart* parts,
           const float* logits, int count) {
-  const int wanted = (count + 4 * kPartThreads - 1) / (4 * kPartThreads);
-  const int n_parts = wanted < kMaxDrawParts ? wanted : kMaxDrawParts;
+  const int n_parts = parts_of(count);
   launch(queue, "draw parts", part_kernel, {.x = n_parts, .threads = kPartThreads}, parts, logits,
          count);
   launch(queue, "draw", draw_kernel, {.threads = kThreads}, state, choices, next, parts, n_parts,

@@ -2,7 +2,7 @@
 // that was taken out, and what the completion policy makes of it.
 //
 //   node --import tsx test/eval/infilling.ts HumanEval-SingleLineInfilling.jsonl.gz [--json]
-//     [--model FOLDER] [--limit N] [--no-gate]
+//     [--model FOLDER] [--limit N] [--no-gate] [--no-copy]
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -30,6 +30,7 @@ async function main(): Promise<void> {
       limit: { type: "string", default: "100000" },
       json: { type: "boolean", default: false },
       "no-gate": { type: "boolean", default: false },
+      "no-copy": { type: "boolean", default: false },
     },
   });
   const [path] = positionals;
@@ -52,6 +53,7 @@ async function main(): Promise<void> {
         maxTokens: MAX_TOKENS,
         features: values["no-gate"] ? [] : features,
         singleLine: true,
+        copy: !values["no-copy"],
         until: () => null,
       },
       signal,
@@ -69,6 +71,7 @@ async function main(): Promise<void> {
     shownExactMatch: shownExact / problems.length,
     secondsTotal: Math.round((performance.now() - start) / 100) / 10,
     syntaxGate: !values["no-gate"],
+    copying: !values["no-copy"],
   };
   const percent = (share: number) => `${(share * 100).toFixed(2)} %`;
   console.log(`${engine.info.name}, ${result.problems} problems, ${result.secondsTotal} s`);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <random>
 
@@ -128,6 +129,27 @@ TEST_CASE("log probabilities are those of the softmax, whatever the temperature"
   const auto [token, probability, finite] = sampler.sample(kLogits);
   CHECK(finite);
   CHECK(probability == doctest::Approx(log_probability(kLogits, token)));
+}
+
+TEST_CASE("mixing gives copied tokens their share, and the others what is left") {
+  for (const float share : {0.0f, 0.05f, 0.9f}) {
+    std::vector<float> logits = noise(500, 11, 3.0f);
+    logits[499] = -80.0f;  // all but impossible, and copied
+    const std::vector<float> before = logits;
+    const std::vector<Candidate> copied = {{0.5f, 17}, {0.3f, 499}, {0.2f, 0}};
+    double sum = 0;
+    for (const float logit : before) sum += std::exp(double(logit));
+    mix(logits, copied, share);
+    std::map<Token, double> votes;
+    for (const Candidate& each : copied) votes[each.token] = each.probability;
+    for (Token t = 0; t < 500; t++) {
+      const bool is_copied = votes.count(t) > 0;
+      if (!is_copied) CHECK(logits[size_t(t)] == before[size_t(t)]);
+      const double p = (1 - double(share)) * std::exp(double(before[size_t(t)])) / sum +
+                       double(share) * (is_copied ? votes[t] : 0.0);
+      CHECK(std::exp(double(log_probability(logits, t))) == doctest::Approx(p).epsilon(1e-5));
+    }
+  }
 }
 
 TEST_CASE("a choice among what is no number says so") {

@@ -244,6 +244,9 @@ TEST_CASE("a value of config.json that fits nothing is named") {
   check(R"("num_experts": 512, "num_experts_per_tok": 257, "n_group": 1)", "256 experts for each");
   check(R"("num_experts": 9, "n_group": 1)", "mlp.gate.weight has shape");
   check(R"("ring_slots": 16)", "ring_slots must be above");
+  check(R"("copy_shares": [0, 1])", "copy_shares must be");
+  check(R"("copy_shares": [-0.1])", "copy_shares must be");
+  check(R"("copy_shares": 0.5)", "an array was expected");
   check(R"("layer_group_size": 1)", "asks for [128, 64]");
   check(R"("mlp_only_layers": ["x"])", "a number was expected");
   check(R"("architectures": [[]])", "a string was expected");

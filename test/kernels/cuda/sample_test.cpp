@@ -1,4 +1,5 @@
 // Drawing on the device against the host's sampler.
+#include <algorithm>
 #include <cmath>
 
 #include "cuda_backend.h"
@@ -51,6 +52,25 @@ TEST_CASE("the device draws what the host draws, at any temperature and top-p") 
         check_same(noise(size, uint32_t(size), 3.0f), {temperature, top_p, 7 + size},
                    size == 3003 ? 2 : 1);
       }
+}
+
+TEST_CASE("the device mixes as the host does") {
+  for (const size_t size : {1, 33, 3003}) {
+    const Floats logits = noise(size, uint32_t(size), 3.0f);
+    std::vector<Candidate> copied;
+    for (size_t i = 0; i < std::min(size, kMostMixed); i++)
+      copied.push_back({1.0f / float(std::min(size, kMostMixed)), Token(size - 1 - i)});
+    Floats expected = logits;
+    mix(expected, copied, 0.3f);
+    cuda::Cuda device(0);
+    auto* there = static_cast<float*>(device.allocate(size * sizeof(float)));
+    device.upload(there, logits.data(), size * sizeof(float));
+    device.mix(there, int(size), copied, 0.3f);
+    Floats mixed(size);
+    device.download(mixed.data(), there, size * sizeof(float));
+    for (size_t i = 0; i < size; i++) CHECK(mixed[i] == doctest::Approx(expected[i]).epsilon(1e-5));
+    device.release(there);
+  }
 }
 
 TEST_CASE("equal logits are drawn in the order of their ids") {

@@ -1,0 +1,242 @@
+#include "copy_model.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <random>
+#include <string>
+
+#include "decoder.h"
+#include "gpu.h"
+#include "loaded_model.h"
+#include "requests.h"
+#include "tiny_model.h"
+
+using namespace ringside;
+
+namespace {
+
+constexpr float kShares[] = {0, 0.1f, 0.2f, 0.3f, 0.7f};
+
+struct Voted {
+  float share = 0;
+  std::map<Token, double> candidates;
+};
+
+Voted voted(std::span<const Token> text, std::span<const float> shares) {
+  CopyModel copy(shares);
+  copy.begin(text.size());
+  for (const Token token : text) copy.append(token);
+  const auto [share, candidates] = copy.votes();
+  Voted result{share, {}};
+  for (const Candidate& each : candidates) {
+    CHECK(result.candidates.count(each.token) == 0);
+    result.candidates[each.token] = each.probability;
+  }
+  return result;
+}
+
+Voted voted(const std::string& text, std::span<const float> shares = kShares) {
+  return voted(std::vector<Token>(text.begin(), text.end()), shares);
+}
+
+// The same as it is defined: every place, every end.
+Voted by_definition(std::span<const Token> text, std::span<const float> shares) {
+  Voted result;
+  size_t longest = 0;
+  double total = 0;
+  for (size_t i = 1; i < text.size(); i++) {
+    size_t n = 0;
+    while (n < std::min(CopyModel::kMostMatch, i) && text[i - 1 - n] == text[text.size() - 1 - n])
+      n++;
+    if (n == 0) continue;
+    longest = std::max(longest, n);
+    result.candidates[text[i]] += std::pow(5.0, double(n));
+    total += std::pow(5.0, double(n));
+  }
+  for (auto& [token, weight] : result.candidates) weight /= total;
+  if (longest > 0) result.share = shares[std::min(longest, shares.size() - 1)];
+  return result;
+}
+
+std::vector<Token> repetitive(std::mt19937& random, size_t size, int vocabulary) {
+  std::vector<Token> tokens;
+  while (tokens.size() < size) {
+    const size_t from = tokens.size() < 40 ? tokens.size() : random() % (tokens.size() - 20);
+    for (size_t i = 0; i < 20; i++) {
+      const bool copied = from + i < tokens.size() && random() % 8 != 0;
+      tokens.push_back(copied ? tokens[from + i] : Token(random() % size_t(vocabulary)));
+    }
+  }
+  return tokens;
+}
+
+// Reads what of `tokens` is not read; returns the last one's index in its batch.
+size_t read(Model& model, Sequence& sequence, std::span<const Token> tokens) {
+  size_t last = 0;
+  while (sequence.size() < tokens.size()) {
+    const auto unread = tokens.subspan(sequence.size());
+    const auto batch = unread.first(std::min(unread.size(), model.max_batch()));
+    model.read(sequence, batch, Outputs::last);
+    last = batch.size() - 1;
+  }
+  return last;
+}
+
+std::vector<Choice> write(Model& model, Sequence& sequence, std::span<const Token> prompt,
+                          size_t count, const Sampling& sampling, Draft* draft, bool copies) {
+  sequence.truncate(0);
+  CopyModel copy(kShares);
+  copy.begin(sequence.capacity());
+  for (const Token token : prompt) copy.append(token);
+  const size_t last = read(model, sequence, prompt);
+  Decoder decoder(model, sequence, sampling, model.config().vocab_size, last, draft,
+                  copies ? &copy : nullptr);
+  std::vector<Choice> choices;
+  while (choices.size() < count) choices.push_back(decoder.next(count - choices.size() - 1));
+  return choices;
+}
+
+// Whether `choices` are what the model's logits and the votes give, each likeliest by both.
+void check_greedy(Model& model, Sequence& sequence, std::vector<Token> text,
+                  const std::vector<Choice>& choices) {
+  sequence.truncate(0);
+  for (const Choice& choice : choices) {
+    const size_t last = read(model, sequence, text);
+    const auto logits = model.logits(last);
+    const double top = *std::max_element(logits.begin(), logits.end());
+    double total = 0;
+    for (const float logit : logits) total += std::exp(logit - top);
+    const auto [share, candidates] = by_definition(text, kShares);
+    std::vector<double> p;
+    for (const float logit : logits) p.push_back((1 - share) * std::exp(logit - top) / total);
+    for (const auto& [token, vote] : candidates) p[size_t(token)] += share * vote;
+    const double best = *std::max_element(p.begin(), p.end());
+    CHECK(p[size_t(choice.token)] >= best * (1 - 1e-4));  // of equals, either
+    CHECK(choice.log_probability ==
+          doctest::Approx(std::log(p[size_t(choice.token)])).epsilon(1e-3));
+    text.push_back(choice.token);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("each place where the text's end stood votes for what followed, the longer the more") {
+  const Voted one = voted("abcd.abc");
+  CHECK(one.share == 0.3f);
+  CHECK(one.candidates == std::map<Token, double>{{'d', 1.0}});
+  const Voted two = voted("xc1yc2zbc3 bc");
+  CHECK(two.share == 0.2f);  // of the longest
+  CHECK(two.candidates.at('1') == doctest::Approx(5.0 / 35));
+  CHECK(two.candidates.at('2') == doctest::Approx(5.0 / 35));
+  CHECK(two.candidates.at('3') == doctest::Approx(25.0 / 35));
+  CHECK(voted("aba").candidates.at('b') == 1.0);
+  CHECK(voted("abcdefgh.abcdefgh").share == 0.7f);  // beyond the last given, as the last
+}
+
+TEST_CASE("nothing votes where nothing stood before, or where a match has no share") {
+  CHECK(voted("").share == 0);
+  CHECK(voted("a").share == 0);
+  CHECK(voted("abc").share == 0);
+  CHECK(voted("abcabc", {}).share == 0);
+  constexpr float kLong[] = {0, 0, 0, 0.5f};
+  CHECK(voted("abcd.ab", kLong).share == 0);
+  CHECK(voted("abcd.abc", kLong).share == 0.5f);
+  CHECK(!CopyModel().copies());
+  CHECK(!CopyModel(std::vector<float>{0.5f, 0}).copies());  // no match has no tokens
+  CHECK(CopyModel(kShares).copies());
+}
+
+TEST_CASE("votes are those of the definition") {
+  std::mt19937 random(5);
+  for (int round = 0; round < 60; round++) {
+    const auto text = repetitive(random, random() % 300, 40);
+    const Voted expected = by_definition(text, kShares), found = voted(text, kShares);
+    CHECK(found.share == expected.share);
+    if (found.share == 0) continue;
+    REQUIRE(found.candidates.size() == expected.candidates.size());
+    for (const auto& [token, p] : expected.candidates)
+      CHECK(found.candidates.at(token) == doctest::Approx(p).epsilon(1e-5));
+  }
+}
+
+TEST_CASE("of many candidates the likeliest are kept, and share it all") {
+  std::vector<Token> text;
+  for (Token token = 100; token < 300; token++) text.insert(text.end(), {1, token});
+  text.insert(text.end(), {7, 8, 1, 299, 7, 8, 1});  // of five tokens, and one of one
+  const Voted found = voted(text, kShares);
+  CHECK(found.candidates.size() == kMostMixed);
+  double total = 0;
+  for (const auto& [token, p] : found.candidates) total += p;
+  CHECK(total == doctest::Approx(1.0));
+  CHECK(found.candidates.at(299) == doctest::Approx(3130.0 / (3130 + 63 * 5)));
+}
+
+TEST_CASE("what is drawn is what model and votes say together, with a draft or without") {
+  for (const std::string& name : tested_backends()) {
+    for (const char* changes : {"", R"("num_experts": 0)"}) {
+      CAPTURE(name);
+      CAPTURE(changes);
+      TemporaryFolder folder;
+      write_tiny_model(folder.path(), tiny_config(changes), "f32");
+      TestedBackends backends(name);
+      ModelOptions options;
+      options.context_tokens = 300;
+      LoadedModel loaded(folder.path(), backends.both(), options);
+      Sequence sequence = loaded.sequence();
+      std::mt19937 random(8);
+      size_t changed = 0;
+      const size_t count = name == "cuda" && gpu_is_emulated() ? 12 : 60;
+      for (int round = 0; round < 3; round++) {
+        const auto prompt =
+            repetitive(random, 60 + random() % 60, loaded.model.config().vocab_size);
+        const Sampling greedy, sampled{1.0f, 0.9f, random()};
+        Draft draft(0);
+        const auto choices = write(loaded.model, sequence, prompt, count, greedy, nullptr, true);
+        check_greedy(loaded.model, sequence, prompt, choices);
+        const auto drafted = write(loaded.model, sequence, prompt, count, greedy, &draft, true);
+        const auto alone = write(loaded.model, sequence, prompt, count, greedy, nullptr, false);
+        const auto drawn = write(loaded.model, sequence, prompt, count, sampled, nullptr, true);
+        const auto guessed = write(loaded.model, sequence, prompt, count, sampled, &draft, true);
+        for (size_t i = 0; i < count; i++) {
+          CHECK(drafted[i].token == choices[i].token);
+          CHECK(guessed[i].token == drawn[i].token);
+          changed += alone[i].token != choices[i].token;
+        }
+      }
+      CHECK(changed > 0);
+    }
+  }
+}
+
+TEST_CASE("an engine copies where the model says so and the request does not forbid it") {
+  LoadOptions options;
+  options.backend = "reference";
+  options.threads = 1;
+  Engine plain(fixtures() / "tiny", options, [](float) {});
+  TemporaryFolder folder;
+  std::filesystem::copy(fixtures() / "tiny", folder.path(),
+                        std::filesystem::copy_options::recursive);
+  std::ifstream file(folder.path() / "config.json");
+  std::string config{std::istreambuf_iterator<char>(file), {}};
+  config.insert(config.find('{') + 1, R"("copy_shares": [0, 0.2, 0.4, 0.9],)");
+  write_file(folder.path() / "config.json", config);
+  Engine copying(folder.path(), options, [](float) {});
+  GenerateRequest asked = request(plain, kText + kText, 40);
+  asked.ends = {0};
+  const auto alone = plain.generate(asked, kGoOn, kIgnore);
+  const auto copied = copying.generate(asked, kGoOn, kIgnore);
+  CHECK(copied.tokens != alone.tokens);
+  asked.copy = false;
+  CHECK(copying.generate(asked, kGoOn, kIgnore).tokens == alone.tokens);
+
+  // A marker at the prompt's end does not break the text off.
+  asked.copy = true;
+  asked.tokens.push_back(plain.tokenizer().special_tokens().begin()->second);
+  const auto behind = copying.generate(asked, kGoOn, kIgnore);
+  CHECK(behind.tokens[0] == copied.tokens[0]);
+}
