@@ -15,12 +15,13 @@ import pathlib
 import random
 from collections.abc import Iterator
 
+import copying
 import ngram
 import numpy as np
 import torch
 from folder import read, read_checkpoint
 from model import Config, Ringside
-from tokenizer import END, FILE_SEP, Encoder
+from tokenizer import END, FILE_SEP, SPECIALS, Encoder
 from torch import Tensor
 
 WINDOW = 2048  # tokens, as in training
@@ -65,9 +66,20 @@ def score(
     model: Ringside, tokens: Tensor, features: Tensor, set_of: Tensor
 ) -> tuple[Tensor, Tensor]:
     """tokens [B, T] -> nats [B, T-1] of each token given those before, and whether it was the
-    likeliest."""
+    likeliest. With copying, where the model's config has shares for it."""
     logits = model(tokens[:, :-1], features, set_of[:, :-1])
     targets = tokens[:, 1:]
+    if model.config.copy_shares:
+        rows = [
+            copying.mixed(
+                logits[row],
+                targets[row].tolist(),
+                copying.votes_of(tokens[row, :-1].tolist(), len(SPECIALS), END),
+                model.config.copy_shares,
+            )
+            for row in range(len(tokens))
+        ]
+        return torch.stack([nats for nats, _ in rows]), torch.stack([hits for _, hits in rows])
     nats = logits.logsumexp(-1) - logits.gather(-1, targets[..., None])[..., 0]
     return nats, logits.argmax(-1) == targets
 
@@ -154,6 +166,7 @@ def evaluate(arguments: argparse.Namespace) -> dict:
     base = baselines(arguments.corpus, files, arguments.corpus.with_name("baselines.json"))
     encoder = Encoder(arguments.model / "tokenizer.json")
     model = read(arguments.model)
+    shares, model.config.copy_shares = model.config.copy_shares, []
     bits, accuracy = score_files(model, encoder, files)
     result = {
         "files": len(files),
@@ -192,6 +205,35 @@ def evaluate(arguments: argparse.Namespace) -> dict:
         result["middles"] = of_middles(with_features)
         result["middlesWithoutFeatures"] = of_middles(without)
         result["featuresGain"] = difference(with_features, without)["middles"]
+    if shares:
+        model.config.copy_shares = shares
+        result["copying"] = of_copying(arguments, model, encoder, files, result)
+    return result
+
+
+def of_copying(
+    arguments: argparse.Namespace,
+    model: Ringside,
+    encoder: Encoder,
+    files: list[dict],
+    alone: dict,
+) -> dict:
+    """The same figures where what stood in the text before is mixed in, which `alone` is without."""
+    bits, accuracy = score_files(model, encoder, files)
+    sizes = [len(file["text"].encode()) for file in files]
+    result = {
+        "bitsPerByte": sum(bits) / sum(sizes),
+        "tokenAccuracy": accuracy,
+        "languages": {
+            language: sum(b for b, file in zip(bits, files, strict=True) if file["language"] == language)
+            / row["bytes"]
+            for language, row in alone["languages"].items()
+        },
+    }
+    if arguments.middles:
+        shard = dict(np.load(arguments.middles))
+        rows = min(arguments.rows, len(shard["tokens"]))
+        result["middles"] = of_middles(score_rows(model, shard, rows, gate=True))
     return result
 
 
@@ -219,6 +261,14 @@ def table(result: dict) -> str:
             lines.append(
                 f"{name} {row['natsPerToken']:.4f} nats/token, {row['tokenAccuracy']:.4f} right"
             )
+    if copied := result.get("copying"):
+        lines.append(f"copying: {copied['bitsPerByte']:.3f} bits per byte, "
+                     f"{copied['tokenAccuracy']:.4f} right")
+        for name, bits in copied["languages"].items():
+            lines.append(f"  {name:12} {bits:.3f}")
+        if middles := copied.get("middles"):
+            lines.append(f"  middles {middles['natsPerToken']:.4f} nats/token, "
+                         f"{middles['tokenAccuracy']:.4f} right")
     return "\n".join(lines)
 
 

@@ -49,6 +49,7 @@ class Config:
     ring_slots: int = 512
     ring_sinks: int = 4
     syntax_features: list[str] = dataclasses.field(default_factory=list)
+    copy_shares: list[float] = dataclasses.field(default_factory=list)  # see copying.py
 
     @staticmethod
     def load(path: pathlib.Path, **changes) -> Config:

@@ -69,6 +69,7 @@ step "$work/heldout.npz" "${pack[@]}" \
 LD_PRELOAD=$jemalloc "${train[@]}" --minutes "$MINUTES" --batch "$BATCH" # goes on where it was, and ends at once when done
 "$PYTHON" export.py --checkpoint "$work/run/checkpoint.pt" --config "$config" \
   --tokenizer "$work/tokenizer.json" --out "$model"
+LD_PRELOAD=$jemalloc "$PYTHON" copying.py --model "$model" --data "$work/train.npz"
 step "$work/evaluation.json" sh -c "\"$PYTHON\" evaluate.py --model $model \
   --corpus $work/corpus.jsonl --checkpoint $work/run/checkpoint.pt --middles $work/heldout.npz \
   --json | tee $work/evaluation.txt | tail -n 1 > $work/evaluation.json"
