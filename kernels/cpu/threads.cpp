@@ -5,6 +5,7 @@
 #include <fstream>
 #include <set>
 #include <string>
+#include <system_error>
 
 #if defined(_WIN32)
 #ifndef NOMINMAX
@@ -24,6 +25,7 @@ namespace {
 // between requests. Then it yields, for machines with fewer free cores than threads.
 constexpr int kSpins = 2000;
 constexpr int kYields = 20;
+constexpr int kMostThreads = 1024;  // more than any processor has cores
 
 void pause_cpu() {
 #if defined(_MSC_VER)
@@ -103,9 +105,15 @@ int physical_cores() {
   return cores > 0 ? cores : std::max(1, int(std::thread::hardware_concurrency()));
 }
 
+// A system may refuse to start more: then those that there are do the work. Thrown from here, its
+// refusal would destroy threads that run, which ends the process.
 Threads::Threads(int count) {
-  if (count <= 0) count = physical_cores();
-  for (int i = 1; i < count; i++) workers_.emplace_back([this] { work(); });
+  count = std::min(count > 0 ? count : physical_cores(), kMostThreads);
+  workers_.reserve(size_t(count));
+  try {
+    for (int i = 1; i < count; i++) workers_.emplace_back([this] { work(); });
+  } catch (const std::system_error&) {
+  }
 }
 
 Threads::~Threads() {

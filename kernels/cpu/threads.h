@@ -16,7 +16,8 @@ int physical_cores();
 
 class Threads {
  public:
-  explicit Threads(int count);  // with the caller; 0: the physical cores
+  // With the caller; 0: the physical cores. Fewer where the system starts no more.
+  explicit Threads(int count);
   ~Threads();
   Threads(const Threads&) = delete;
   Threads& operator=(const Threads&) = delete;
