@@ -61,6 +61,7 @@ class Worker {
       const std::shared_ptr<Job> job = running_;
       lock.unlock();
       job->run(*job);
+      job->run = nullptr;  // who keeps the job to cancel it does not keep what this held
       lock.lock();
       running_.reset();
     }

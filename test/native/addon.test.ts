@@ -2,7 +2,7 @@
 // node --import tsx --test test/native/addon.test.ts
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
@@ -210,6 +210,22 @@ suite("engine addon", () => {
     assert.throws(() => engine.encode("x"), { code: "BAD_REQUEST" });
     assert.throws(() => engine.generate({ tokens: new Uint32Array([7]), maxTokens: 1 }));
     engine.close();
+  });
+
+  test("frees the model on close, whoever still has a generation", async (context) => {
+    if (process.platform !== "linux") return context.skip("only Linux tells what is mapped");
+    const mapped = () => readFileSync("/proc/self/maps", "utf8").includes(own);
+    const own = damaged("own", () => {});
+    const engine = await native.Engine.load(own);
+    const generation = engine.generate({ tokens: engine.encode(text), maxTokens: 1 });
+    await generation.done;
+    assert.ok(mapped());
+    engine.close();
+    for (let i = 0; mapped() && i < 100; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.ok(!mapped());
+    generation.cancel();
   });
 
   test("is made by load() alone", () => {

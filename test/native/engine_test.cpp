@@ -207,3 +207,14 @@ TEST_CASE("a worker runs jobs in order, cancels those that wait, and stops after
   for (int i = 0; i < 20; i++) CHECK(order[size_t(i)] == i);
   CHECK(cancelled >= 19);
 }
+
+TEST_CASE("a job that has run holds nothing, whoever may still cancel it") {
+  Worker worker;
+  const auto model = std::make_shared<int>(1);
+  auto job = std::make_shared<Job>();
+  job->run = [model](Job&) {};
+  worker.post(job);
+  worker.stop();
+  CHECK(model.use_count() == 1);
+  job->cancelled = true;
+}
