@@ -65,6 +65,17 @@ auto on_device(auto body) {
   }
 }
 
+// A pass that a GPU did not end may have moved some layers on and others not, and not every failure
+// loses the GPU: what comes next must not read on from there.
+auto reading(Sequence& sequence, auto body) {
+  try {
+    return body();
+  } catch (const DeviceError&) {
+    sequence.forget();
+    throw;
+  }
+}
+
 [[noreturn]] void throw_no_memory(const std::filesystem::path& path) {
   throw EngineError(ErrorCode::out_of_memory,
                     "The system has no memory left for " + display(path) +
@@ -213,12 +224,15 @@ Syntax Engine::check(std::span<const Token> tokens, const Syntax& syntax) const 
 
 Generated Engine::generate(const GenerateRequest& request, const std::atomic<bool>& cancelled,
                            const TextSink& on_text) {
-  return on_device([&] { return generate_on(request, cancelled, on_text); });
+  return on_device([&] {
+    return reading(*sequence_, [&] { return generate_on(request, cancelled, on_text); });
+  });
 }
 
 std::vector<float> Engine::score(std::span<const Token> tokens, const Syntax& syntax,
                                  const std::atomic<bool>& cancelled) {
-  return on_device([&] { return score_on(tokens, syntax, cancelled); });
+  return on_device(
+      [&] { return reading(*sequence_, [&] { return score_on(tokens, syntax, cancelled); }); });
 }
 
 Generated Engine::generate_on(const GenerateRequest& request, const std::atomic<bool>& cancelled,
@@ -315,7 +329,7 @@ void Engine::decode(const GenerateRequest& request, size_t last_index,
 std::vector<float> Engine::score_on(std::span<const Token> tokens, const Syntax& syntax,
                                     const std::atomic<bool>& cancelled) {
   const Syntax checked = check(tokens, syntax);
-  reset();
+  sequence_->truncate(0);
   sequence_->set_syntax(checked);
   std::vector<float> scores;
   scores.reserve(tokens.size() - 1);

@@ -97,7 +97,7 @@ class Engine {
   std::vector<float> score(std::span<const Token> tokens, const Syntax& syntax,
                            const std::atomic<bool>& cancelled);
 
-  void reset() { sequence_->truncate(0); }
+  void reset() noexcept { sequence_->forget(); }
 
  private:
   void load(const LoadOptions& options, const std::function<void(float)>& on_progress);

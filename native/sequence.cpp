@@ -134,7 +134,16 @@ void Sequence::set_syntax(const Syntax& syntax) {
   syntax_ = syntax;
 }
 
+void Sequence::forget() noexcept {
+  tokens_.clear();
+  mark_ = -1;
+  ring_begin_ = log_begin_ = 0;
+  forgotten_ = true;
+}
+
 size_t Sequence::truncate(size_t size) {
+  if (forgotten_) rebuild_states(0, 0);
+  forgotten_ = false;
   if (size >= tokens_.size()) return tokens_.size();
   const int target = static_cast<int>(size);
   if (reaches(target)) {

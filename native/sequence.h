@@ -1,8 +1,8 @@
 // What the model has read so far: the tokens, and what every layer keeps of them.
 //
-// Invariant: all layers stand at position size(). Ring layers hold the rows of ring_begin_ ..
-// size()-1 (and of the sinks), lightning layers a state, and their log the (k, v) of log_begin_ ..
-// size()-1. Everything is allocated when the sequence is made.
+// Invariant: all layers stand at position size(), unless forget() says that they don't. Ring layers
+// hold the rows of ring_begin_ .. size()-1 (and of the sinks), lightning layers a state, and their
+// log the (k, v) of log_begin_ .. size()-1. Everything is allocated when the sequence is made.
 #pragma once
 
 #include <cstdint>
@@ -48,6 +48,11 @@ class Sequence {
   // not reach back to `size` exactly. Runs no layer. Returns how many tokens are left, at most
   // `size`.
   size_t truncate(size_t size);
+
+  // For when a pass has failed, and some layers may stand behind others: forgets all tokens. Asks
+  // nothing of a backend, which may fail again; the next truncate() does, and must come before
+  // anything is read.
+  void forget() noexcept;
 
   // Keeps what going back to this size, or to one soon behind it, needs: it is then cheap, and
   // exact within the model's longest batch. Until the next mark.
@@ -111,6 +116,7 @@ class Sequence {
   int mark_ = -1;           // the position of mark(); -1: none that still holds
   bool has_rings_ = false;  // that wrap
   bool has_lightning_ = false;
+  bool forgotten_ = false;  // the layers do not stand at 0 yet
   std::vector<Token> tokens_;
   Syntax syntax_;
   std::vector<Layer> layers_;

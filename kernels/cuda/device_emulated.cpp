@@ -20,12 +20,16 @@ size_t memory_limit = size_t(1) << 30;
 std::map<void*, size_t> allocations;  // of all devices
 size_t allocated = 0;
 int lost_after = -1;   // waits
+bool lost = false;     // a wait has told: from then on every call does
 int fails_after = -1;  // allocations
 
 }  // namespace
 
 void emulator::set_memory_limit(size_t bytes) { memory_limit = bytes; }
-void emulator::lose_device_after(int waits) { lost_after = waits; }
+void emulator::lose_device_after(int waits) {
+  lost_after = waits;
+  lost = false;
+}
 
 void emulator::fail_allocation_after(int allocations) { fails_after = allocations; }
 
@@ -43,8 +47,13 @@ struct Device::Handles {
 
 namespace {
 
+void check_lost() {
+  if (lost) throw DeviceError("The device was lost.");
+}
+
 // Done now, or kept while the queue records.
 void submit(const Queue& queue, std::function<void()> step) {
+  check_lost();
   if (queue.recording != nullptr) {
     queue.recording->push_back(std::move(step));
   } else {
@@ -94,6 +103,7 @@ void Device::release(void* memory) noexcept {
 
 void Device::upload(void* to, const void* from, size_t bytes) {
   forbid_recording(*queue_, "upload");
+  check_lost();
   if (bytes > 0) memcpy(to, from, bytes);
 }
 
@@ -112,7 +122,8 @@ void Device::clear(void* memory, size_t bytes) {
 }
 
 void Device::synchronize() {
-  if (lost_after == 0) throw DeviceError("The device was lost.");
+  lost = lost || lost_after == 0;
+  check_lost();
   if (lost_after > 0) lost_after--;
 }
 

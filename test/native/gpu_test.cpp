@@ -210,6 +210,24 @@ TEST_CASE("a GPU that is lost ends in DEVICE_LOST") {
   }
 }
 
+TEST_CASE("what a failed pass has left of a sequence is not read on") {
+  if (!gpu_is_emulated()) return;
+  const GpuGuard guard;
+  Engine cpu = load({}), gpu = load(0);
+  for (const int waits : {0, 1, 3}) {
+    CAPTURE(waits);
+    lose_gpu_after(waits);  // a step is done that nobody hears of
+    CHECK_THROWS_AS(gpu.generate(request(gpu, kText, 24), kGoOn, kIgnore), EngineError);
+    gpu.reset();  // asks nothing of it
+    lose_gpu_after(waits);
+    CHECK_THROWS_AS(gpu.generate(request(gpu, kText, 24), kGoOn, kIgnore), EngineError);
+    lose_gpu_after(-1);
+    const auto found = gpu.generate(request(gpu, kText + "x = ", 16), kGoOn, kIgnore);
+    CHECK(found.reused_tokens == 0);
+    CHECK(found.tokens == cpu.generate(request(cpu, kText + "x = ", 16), kGoOn, kIgnore).tokens);
+  }
+}
+
 TEST_CASE("a GPU that is not there is DEVICE_LOST, and a library that is not there says where") {
   name_gpu_library();
   try {
