@@ -42,11 +42,12 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
       throw Napi::TypeError::New(env_, "An Engine is made by Engine.load().");
     }
     engine_ = *info[0].As<Napi::External<std::shared_ptr<Engine>>>().Data();
-    channel_ = Channel::open(env_, deliver);
-    worker_ = std::make_unique<Worker>();
-    napi_add_env_cleanup_hook(env_, stop_hook, this);
     Value().DefineProperty(
         Napi::PropertyDescriptor::Value("info", to_info(env_, *engine_), napi_enumerable));
+    channel_ = Channel::open(env_, deliver);
+    worker_ = std::make_unique<Worker>();
+    // Last: where anything above throws, as in an environment that is going, no hook leads here.
+    napi_add_env_cleanup_hook(env_, stop_hook, this);
   }
 
   ~EngineObject() override {

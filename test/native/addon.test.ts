@@ -259,4 +259,24 @@ suite("engine addon", () => {
       assert.equal(run.status, 0, `${mode}: ${run.signal ?? ""} ${run.stderr}`);
     }
   });
+
+  test("lets a thread be stopped while it loads", () => {
+    const script = `
+      const { Engine } = require(${JSON.stringify(join(__dirname, "../../native/index.js"))});
+      for (let i = 0; i < 4; i++) Engine.load(${JSON.stringify(tiny)}, {}, () => {});
+      require("node:worker_threads").parentPort.postMessage("loads");`;
+    const threads = `
+      const { Worker } = require("node:worker_threads");
+      async function begin() {
+        for (let i = 0; i < 12; i++) {
+          const worker = new Worker(${JSON.stringify(script)}, { eval: true });
+          await new Promise((resolve) => worker.once("message", resolve));
+          await new Promise((resolve) => setTimeout(resolve, i % 4));
+          await worker.terminate();
+        }
+      }
+      begin();`;
+    const run = spawnSync(process.execPath, ["-e", threads], { timeout: 60_000 });
+    assert.equal(run.status, 0, `${run.signal ?? ""} ${run.stderr}`);
+  });
 });
