@@ -240,6 +240,7 @@ Generated Engine::generate_on(const GenerateRequest& request, const std::atomic<
   const std::span<const Token> prompt = request.tokens;
   const Syntax syntax = check(prompt, request.syntax);
   Generated result;
+  if (cancelled) return result;  // before it began: nothing that was read goes for it
   Stopwatch watch;
 
   // Typing mostly appends, so most of the prompt is held already. The last token is read again even
@@ -329,6 +330,7 @@ void Engine::decode(const GenerateRequest& request, size_t last_index,
 std::vector<float> Engine::score_on(std::span<const Token> tokens, const Syntax& syntax,
                                     const std::atomic<bool>& cancelled) {
   const Syntax checked = check(tokens, syntax);
+  if (cancelled) return {};
   sequence_->truncate(0);
   sequence_->set_syntax(checked);
   std::vector<float> scores;

@@ -80,6 +80,12 @@ TEST_CASE("a cancel is heard between batches and between tokens, and what was re
   CHECK(during.tokens.size() < 20);
   const auto after = engine.generate(request(engine, kText, 1), kGoOn, kIgnore);
   CHECK(after.read_tokens == 1);
+
+  // What waited for its turn and was cancelled meanwhile takes nothing from who comes next.
+  const auto waited = engine.generate(request(engine, "something else", 8), cancelled, kIgnore);
+  CHECK(waited.stop == StopReason::cancelled);
+  CHECK(engine.score(request(engine, "something else", 0).tokens, {}, cancelled).empty());
+  CHECK(engine.generate(request(engine, kText, 1), kGoOn, kIgnore).read_tokens == 1);
 }
 
 TEST_CASE("generation ends where it says it ends") {
