@@ -38,7 +38,7 @@ std::unique_ptr<Backend> open_gpu(int index);
 // What the library exports as "ringside_gpu_library". It and its caller must have been built from
 // the same interface.
 struct GpuLibrary {
-  const char* interface_hash;   // of backend.h and this file
+  const char* interface_hash;   // of this file, and of what it includes and throws
   GpuReport (*probe)();         // may throw DeviceError
   Backend* (*open)(int index);  // may throw DeviceError
 };

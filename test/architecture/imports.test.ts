@@ -222,4 +222,16 @@ suite("architecture", () => {
     const editor = "texts of refactorings know of no editor";
     check("extension/refactor/hunks.ts", 'import { Range } from "vscode";', editor);
   });
+
+  test("the hash of the GPU library's interface is of every header that both sides see", () => {
+    const cmake = readFileSync(join(root, "kernels/CMakeLists.txt"), "utf8");
+    const hashed = /set\(interface ([^)]*)\)/.exec(cmake)?.[1]?.split(" ") ?? [];
+    assert.ok(hashed.includes("gpu_library.h") && hashed.includes("device_error.h"));
+    for (const header of hashed) {
+      const text = readFileSync(join(root, "kernels", header), "utf8");
+      for (const [, included] of text.matchAll(/#include "([^"]+)"/g)) {
+        assert.ok(hashed.includes(included!), `${header} includes ${included}`);
+      }
+    }
+  });
 });
