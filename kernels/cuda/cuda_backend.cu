@@ -154,6 +154,7 @@ void Cuda::reserve(const Limits& limits) {
   grow(l.max_heads, limits.max_heads);
   grow(l.max_head_dim, limits.max_head_dim);
   device_.synchronize();
+  repeated_.clear();  // recorded passes lead into the scratch memory
   forget_rounded();
   release_staging();
   scratch_.clear();

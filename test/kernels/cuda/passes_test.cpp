@@ -70,6 +70,28 @@ TEST_CASE("passes under other keys are recorded apart, and forgotten together") 
   CHECK(x.back()[5] == 45.0f);
 }
 
+TEST_CASE("what was recorded does not outlive the memory that it was recorded with") {
+  const auto reference = ready("reference", 1);
+  const Weights w(Type::q8_0, 24, 64, 1);
+  const Floats x = noise(64, 3);
+  Floats expected(24);
+  reference->matmul(expected.data(), w.matrix, x.data(), 1);
+  cuda::Cuda device(0);
+  Limits some = limits();
+  device.reserve(some);
+  const Matrix placed = device.place(w.matrix);
+  There in(device, x), out(device, Floats(24, NAN));
+  const auto multiply = [&] {
+    device.repeat(1, [&] { device.matmul(out.data, placed, in.data, 1, 0); });
+  };
+  for (int i = 0; i < 3; i++) multiply();
+  some.max_cols *= 2;
+  device.reserve(some);
+  device.clear(out.data, 24 * sizeof(float));
+  multiply();
+  CHECK(nmse(out.back(), expected) < 2e-11);
+}
+
 TEST_CASE("rounded forms are those of what the memory holds now") {
   const auto reference = ready("reference", 1);
   const Weights w(Type::q8_0, 24, 64, 1), bf16(Type::bf16, 24, 64, 2);
