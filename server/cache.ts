@@ -1,6 +1,7 @@
 // Completions by the text that they continue. Typing along a proposal costs no model call.
 
 import type { GeneratedToken } from "./generator";
+import { own } from "./lines";
 import type { Cursor } from "./prompt";
 
 const CAPACITY = 256;
@@ -42,8 +43,8 @@ export class CompletionCache {
   private readonly entries = new Map<string, Map<string, Entry>>(); // by end, then by key
 
   store(place: Place, entry: Entry): void {
-    const key = keyOf(place);
-    const end = place.prefix.slice(-END_KEY);
+    const key = own(keyOf(place));
+    const end = own(place.prefix.slice(-END_KEY));
     this.ends.delete(key);
     this.ends.set(key, end);
     const there = this.entries.get(end) ?? new Map<string, Entry>();

@@ -6,6 +6,7 @@ import { canChat, chatPrompt, type Message } from "./chat";
 import { RingsideError } from "./errors";
 import { fimOf } from "./fim";
 import type { ChatOptions, Generated, GenerateOptions, Generator } from "./generator";
+import { own } from "./lines";
 import type { PromptTokens, Vocabulary } from "./prompt";
 import { syntaxFeatureNames } from "./syntax";
 
@@ -22,16 +23,16 @@ const CACHED_TEXTS = 16; // of one prompt: the suffix and snippets, which stay w
 
 /** A map that forgets what was asked for the longest ago once it is full. */
 class Kept<Value> {
-  private readonly entries = new Map<string, Value>();
+  private readonly entries = new Map<string, { readonly key: string; readonly value: Value }>();
 
   constructor(private readonly capacity: number) {}
 
   get(key: string, make: () => Value): Value {
-    const value = this.entries.get(key) ?? make();
-    this.entries.delete(key);
-    this.entries.set(key, value);
+    const kept = this.entries.get(key) ?? { key: own(key), value: make() };
+    this.entries.delete(kept.key);
+    this.entries.set(kept.key, kept);
     if (this.entries.size > this.capacity) this.entries.delete(this.entries.keys().next().value!);
-    return value;
+    return kept.value;
   }
 }
 

@@ -29,3 +29,8 @@ export function positionOf(text: string, offset: number): { line: number; charac
 export function unixBreaks(text: string): string {
   return text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
 }
+
+/** A copy, for what outlives the text: a slice would keep all of the text in memory. */
+export function own(text: string): string {
+  return Buffer.from(text).toString();
+}

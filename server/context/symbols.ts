@@ -2,7 +2,7 @@
 
 import type Parser from "tree-sitter";
 import { languageOf } from "../languages";
-import { breaksIn } from "../lines";
+import { breaksIn, own } from "../lines";
 
 export type DefinitionKind =
   | "function"
@@ -298,9 +298,4 @@ function commentAt(start: number, body: Parser.SyntaxNode | null, place: Place):
   }
   if (first === null || first === "" || first.length > MAX_COMMENT) return null;
   return `${language.lineComment} ${first}`;
-}
-
-/** A copy: a slice of a text would keep all of the text in memory. */
-function own(text: string): string {
-  return Buffer.from(text).toString();
 }

@@ -3,7 +3,7 @@ import { suite, test } from "node:test";
 import fc from "fast-check";
 import { CompletionCache, type Entry } from "../../server/cache";
 import type { Cursor } from "../../server/prompt";
-import { at } from "./support";
+import { at, heldBy } from "./support";
 
 const entry = (...texts: string[]): Entry => ({
   written: texts.map((text) => ({ text, tokens: [], unsure: false })),
@@ -62,6 +62,18 @@ suite("completion cache", () => {
     assert.deepEqual(left(cache, at("1:|")), ["x"]);
     cache.clear();
     assert.equal(cache.find(at("1:|")), undefined);
+  });
+  test("keeps no text longer than it has to tell a place by", () => {
+    const held = heldBy(() => {
+      const cache = new CompletionCache();
+      for (let i = 0; i < 256; i++) {
+        const text = `${"const answer = 42;\n".repeat(10_000)}const a${i} = `; // another one with each key
+        const place = { prefix: text.slice(1), suffix: "" };
+        cache.store({ ...place, path: "a.ts", languageId: "typescript" }, entry("x"));
+      }
+      return cache;
+    });
+    assert.ok(held < 8e6, `${held} bytes`);
   });
   test("gives the rest after any number of typed characters", () =>
     fc.assert(

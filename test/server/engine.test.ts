@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { ModelEngine } from "../../server/engine";
+import { heldBy } from "./support";
 
 const bundled = join(__dirname, "../../models/ringside-small");
 const never = new AbortController().signal;
@@ -49,6 +50,19 @@ suite("engine", () => {
     );
     assert.equal(generatedTokens, 40);
     engine.close();
+  });
+  test("remembers the lines that were counted, and not the texts that they stood in", async () => {
+    const engine = await ModelEngine.load(bundled, { contextTokens: 512 });
+    const file = "const answer = 42;\n".repeat(10_000);
+    const held = heldBy(() => {
+      for (let i = 0; i < 256; i++) {
+        // Another text with each key.
+        const text = JSON.parse(JSON.stringify(`${file}const another = ${i}`)) as string;
+        engine.vocabulary.count(text.slice(file.length));
+      }
+    });
+    engine.close();
+    assert.ok(held < 8e6, `${held} bytes`);
   });
   test("is aborted by who closes it", async () => {
     const engine = await ModelEngine.load(bundled, { contextTokens: 512 });

@@ -1,4 +1,7 @@
 // What the server's tests share: the bar as cursor, a vocabulary that can be read back, and GPUs.
+import assert from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Device, DeviceReport } from "../../server/engine";
 import type { Cursor, Vocabulary } from "../../server/prompt";
 
@@ -50,4 +53,19 @@ export function card(index = 0): Device {
 export function report(devices: readonly Device[], problem: string | null = null): DeviceReport {
   const versions = { runtimeVersion: "13.0", driverVersion: "13.1" };
   return { library: "/opt/ringside/dist/ringside_cuda.so", ...versions, devices, problem };
+}
+
+/** Bytes that are still held after `work`, what it returns included. */
+export function heldBy(work: () => unknown): number {
+  setFlagsFromString("--expose-gc");
+  const collect: () => void = runInNewContext("gc");
+  const heldNow = () => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = heldNow();
+  const made = work();
+  const held = heldNow() - before;
+  assert.ok(made !== null); // until here
+  return held;
 }
