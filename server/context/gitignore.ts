@@ -58,12 +58,19 @@ export class GitIgnores {
   }
 
   private decide(root: string, path: string, isFolder: boolean): string | null {
+    let comesBack = false;
     for (const rules of this.rulesAbove(root, dirname(path))) {
       const from = inside(rules.folder, path);
       if (from === null || !ignore.isPathValid(from)) continue;
+      if (comesBack) {
+        // What a deeper file brings back, these rules would ignore with all that is in it.
+        rules.ignore.add(`!/${literal(from)}/`);
+        continue;
+      }
       const { ignored, unignored, rule } = rules.ignore.test(isFolder ? `${from}/` : from);
       if (ignored) return `ignored by git (${rule?.pattern} in ${rules.file})`;
-      if (unignored) return null;
+      if (unignored && !isFolder) return null;
+      comesBack = unignored;
     }
     return null;
   }
@@ -100,6 +107,11 @@ export class GitIgnores {
     }
     return root;
   }
+}
+
+/** `path` as a pattern that means it alone. */
+function literal(path: string): string {
+  return path.replace(/[\\*?[\]! #]/g, "\\$&");
 }
 
 function exists(path: string): boolean {

@@ -81,6 +81,19 @@ suite("exclusion", () => {
   });
   test("lets the deeper .gitignore decide", () =>
     check({ ".gitignore": "*.log\n", "a/.gitignore": "!keep.log\n" }, [], "a/keep.log", null));
+  test("shows what is in a folder that a deeper .gitignore brings back", () => {
+    const files = {
+      ".gitignore": "build/\n*.log\n",
+      ".git/info/exclude": "b*\n",
+      "tools [1]/.gitignore": "!build/\n",
+    };
+    check(files, [], "tools [1]/build/a.ts", null);
+    check(files, [], "tools [1]/build/c/a.ts", null);
+    check(files, [], "tools [1]/build/a.log", /ignored by git \(\*\.log /);
+    check(files, [], "tools [1]/build/c/build/a.ts", null);
+    check(files, [], "build/a.ts", /ignored by git/);
+    check(files, [], "tools 1/build/a.ts", /ignored by git/);
+  });
   test("brings nothing back from an ignored folder", () =>
     check({ ".gitignore": "a/\n", "a/.gitignore": "!b.ts\n" }, [], "a/b.ts", /ignored by git/));
   test("reads the repository's info/exclude", () =>
