@@ -1,6 +1,7 @@
-// What git ignores: a repository's .gitignore files, nested ones too, and its info/exclude.
+// What git ignores: a repository's .gitignore files, nested ones too, and its info/exclude; and those of
+// repositories in it.
 
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import ignore, { type Ignore } from "ignore";
 import { inside } from "./paths";
@@ -17,7 +18,7 @@ interface Rules {
 
 /** Reads each file once; forget() reads them anew. */
 export class GitIgnores {
-  private readonly rules = new Map<string, Rules | null>(); // by the file's path
+  private readonly rules = new Map<string, readonly Rules[]>(); // by the folder that they are of
   private readonly roots = new Map<string, string>(); // the repository's folder, by a folder in it
   private readonly folders = new Map<string, string | null>(); // decisions, by folder
 
@@ -75,22 +76,22 @@ export class GitIgnores {
     return null;
   }
 
-  /** The deepest first, info/exclude last. */
+  /** The deepest first, info/exclude behind the .gitignore of its repository's folder. */
   private *rulesAbove(root: string, folder: string): Iterable<Rules> {
     for (let at = folder; ; at = dirname(at)) {
-      const rules = this.read(join(at, ".gitignore"), at);
-      if (rules !== null) yield rules;
+      yield* this.rulesOf(at);
       if (at === root || at === dirname(at)) break;
     }
-    const exclude = this.read(join(gitFolder(root), "info", "exclude"), root);
-    if (exclude !== null) yield exclude;
   }
 
-  private read(path: string, folder: string): Rules | null {
-    let rules = this.rules.get(path);
+  private rulesOf(folder: string): readonly Rules[] {
+    let rules = this.rules.get(folder);
     if (rules === undefined) {
-      rules = readRules(path, folder);
-      this.rules.set(path, rules);
+      const files = [join(folder, ".gitignore")];
+      const git = join(folder, ".git");
+      if (existsSync(git)) files.push(join(gitFolder(git), "info", "exclude"));
+      rules = files.flatMap((file) => readRules(file, folder) ?? []);
+      this.rules.set(folder, rules);
     }
     return rules;
   }
@@ -101,8 +102,8 @@ export class GitIgnores {
     if (root === undefined) {
       root = folder;
       let at = folder;
-      while (!exists(join(at, ".git")) && at !== dirname(at)) at = dirname(at);
-      if (exists(join(at, ".git"))) root = at;
+      while (!existsSync(join(at, ".git")) && at !== dirname(at)) at = dirname(at);
+      if (existsSync(join(at, ".git"))) root = at;
       this.roots.set(folder, root);
     }
     return root;
@@ -114,28 +115,24 @@ function literal(path: string): string {
   return path.replace(/[\\*?[\]! #]/g, "\\$&");
 }
 
-function exists(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
-}
-
 function readRules(path: string, folder: string): Rules | null {
-  try {
-    return { ignore: ignore().add(readFileSync(path, "utf8")), folder, file: path };
-  } catch {
-    return null; // there is none, or it can't be read: git would go on without it, too
-  }
+  const text = textOf(path);
+  return text === null ? null : { ignore: ignore().add(text), folder, file: path };
 }
 
-/** The folder that has info/: a worktree's .git is a file that says where. */
-function gitFolder(root: string): string {
-  const path = join(root, ".git");
+/** The folder that has info/: a submodule's or a worktree's .git is a file that says where. */
+function gitFolder(path: string): string {
+  const [, elsewhere] = /^gitdir: (.+)/.exec(textOf(path) ?? "") ?? [];
+  if (elsewhere === undefined) return path;
+  const folder = resolve(dirname(path), elsewhere);
+  return resolve(folder, textOf(join(folder, "commondir"))?.trim() ?? ""); // a worktree shares its repository's
+}
+
+/** null: there is no such file, or it can't be read: git would go on without it, too. */
+function textOf(path: string): string | null {
   try {
-    if (statSync(path).isDirectory()) return path;
-    const [, worktree] = /^gitdir: (.+)/.exec(readFileSync(path, "utf8")) ?? [];
-    if (worktree === undefined) return path;
-    const folder = resolve(root, worktree);
-    return resolve(folder, readFileSync(join(folder, "commondir"), "utf8").trim());
+    return readFileSync(path, "utf8");
   } catch {
-    return path;
+    return null;
   }
 }

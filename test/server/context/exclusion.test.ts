@@ -106,6 +106,16 @@ suite("exclusion", () => {
     const gitdir = join(main, ".git", "worktrees", "w");
     check({ ".git": `gitdir: ${gitdir}\n` }, [], "notes.ts", /exclude\)/);
   });
+  test("reads a submodule's info/exclude", () => {
+    const git = folderWith({ "info/exclude": "notes.ts\n" });
+    check({ ".git": `gitdir: ${git}\n` }, [], "notes.ts", /exclude\)/);
+  });
+  test("reads the info/exclude of a repository inside of the workspace folder", () => {
+    const files = { "a/.git/info/exclude": "/notes.ts\n", "a/.gitignore": "" };
+    check(files, [], "a/notes.ts", /exclude\)/);
+    check(files, [], "notes.ts", null);
+    check({ ...files, "a/.gitignore": "!notes.ts\n" }, [], "a/notes.ts", null);
+  });
   test("reads the .gitignore above a workspace folder, up to the repository", () => {
     const root = folderWith({ ".git/HEAD": "", ".gitignore": "packages/*/gen\n" });
     mkdirSync(join(root, "packages/a"), { recursive: true });
