@@ -2,6 +2,7 @@
 
 import {
   type CancellationToken,
+  type OpenDialogOptions,
   type Progress,
   ProgressLocation,
   type QuickPickItem,
@@ -81,9 +82,14 @@ function itemsOf(
     },
     ...here.map((model) => row(model, () => use(model.id))),
     {
-      label: "$(folder-opened) A file or folder...",
-      detail: "A .gguf file, or a folder with config.json, tokenizer.json and safetensors",
-      choose: chooseFile,
+      label: "$(file) A file...",
+      detail: "A .gguf file",
+      choose: () => choosePath({ filters: { Models: ["gguf"], "All files": ["*"] } }),
+    },
+    {
+      label: "$(folder-opened) A folder...",
+      detail: "With config.json, tokenizer.json and safetensors",
+      choose: () => choosePath({ canSelectFiles: false, canSelectFolders: true }),
     },
     separator("To download"),
     ...others.map((model) => row(model, () => download(client, model))),
@@ -103,14 +109,10 @@ async function use(model: string | null): Promise<boolean> {
   return true;
 }
 
-async function chooseFile(): Promise<boolean> {
-  const [file] =
-    (await window.showOpenDialog({
-      title: "A model's .gguf file, or its folder",
-      canSelectFolders: true,
-      filters: { Models: ["gguf"], "All files": ["*"] },
-    })) ?? [];
-  return file !== undefined && use(file.fsPath);
+/** `options` say whether it is a file or a folder: on Windows and Linux a dialog that takes both takes folders alone. */
+async function choosePath(options: OpenDialogOptions): Promise<boolean> {
+  const [path] = (await window.showOpenDialog({ title: "The model", ...options })) ?? [];
+  return path !== undefined && use(path.fsPath);
 }
 
 async function chooseEndpoint(): Promise<boolean> {

@@ -13,6 +13,7 @@ const item: { text?: string; tooltip?: unknown } = {};
 const updated: string[] = [];
 const values = new Map<string, unknown>();
 const reported: string[] = [];
+let picked = /./;
 let languageId = "plaintext";
 let opened = () => {};
 const listens = () => ({ dispose() {} });
@@ -20,6 +21,7 @@ provideVscode({
   ConfigurationTarget: { Global: 1 },
   MarkdownString: class {},
   ProgressLocation: {},
+  QuickPickItemKind: { Separator: -1 },
   Range: class {},
   StatusBarAlignment: {},
   ThemeColor: class {},
@@ -31,6 +33,10 @@ provideVscode({
     },
     createStatusBarItem: () => Object.assign(item, { show() {} }),
     onDidChangeActiveTextEditor: listens,
+    showOpenDialog: async ({ canSelectFolders = false, canSelectFiles = true }) =>
+      canSelectFolders || !canSelectFiles ? [{ fsPath: "/models/own" }] : [{ fsPath: "/a.gguf" }],
+    showQuickPick: async (rows: { label: string }[]) =>
+      rows.find(({ label }) => picked.test(label)),
     withProgress: (
       { title }: { title: string },
       run: (progress: unknown, token: unknown) => Promise<unknown>,
@@ -85,6 +91,23 @@ suite("the status item", () => {
     languageId = "python";
     opened();
     assert.equal(item.text, "$(sparkle) Ringside");
+  });
+});
+
+suite("choosing a model", () => {
+  // A dialog that takes both takes folders alone on Windows and Linux: as VS Code's API has it.
+  test("of one's own takes a file or a folder", async () => {
+    const { chooseModel }: typeof Models = require("../../extension/models");
+    const client = { sendRequest: async () => [] } as unknown as LanguageClient;
+    const model = async (label: RegExp) => {
+      picked = label;
+      await chooseModel(client, async () => ({ kind: "loading", model: "", share: 0 }));
+      return values.get("model");
+    };
+    values.set("endpoint", null);
+    assert.equal(await model(/\bfile/), "/a.gguf");
+    assert.equal(await model(/\bfolder/), "/models/own");
+    updated.length = 0;
   });
 });
 
