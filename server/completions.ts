@@ -114,6 +114,7 @@ export class Completions {
   forgetModel(): void {
     this.forget(); // the engine would end it with half a text, for the next one's cache
     this.meter.reset();
+    this.debounce.reset();
   }
 
   /** The document was opened or edited. */

@@ -152,6 +152,17 @@ suite("a model that another one is chosen after, while it is loaded", () => {
   }
 });
 
+suite("a quick model after a slow one", () => {
+  test("is not waited for as long", async () => {
+    const { session } = await check({}, {});
+    const { debounce } = session.completions;
+    const first = debounce.waitMs(null);
+    debounce.expect(4000);
+    await session.load({ ...defaultSettings, threads: 2 });
+    assert.equal(debounce.waitMs(null), first);
+  });
+});
+
 suite("session and GPUs", () => {
   test("loads on the GPU, with no word but the device", async () => {
     for (const device of ["auto", "cuda"] as const) {
