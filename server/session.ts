@@ -172,7 +172,11 @@ export class Session {
     const { contextTokens, maxTokens, endpointModel: model } = settings;
     this.listener.status({ kind: "loading", model: model ?? endpoint, share: 0 });
     try {
-      const key = await this.keyOf(endpointBase(endpoint).origin);
+      // The editor may have to ask the user to unlock its keys: another model does not wait for that.
+      const superseded = new Promise<never>((_, reject) =>
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true }),
+      );
+      const key = await Promise.race([this.keyOf(endpointBase(endpoint).origin), superseded]);
       const contextLimit = contextFor(settings);
       const wishes = { endpoint, model, key, contextTokens, contextLimit, maxTokens };
       const listener = {

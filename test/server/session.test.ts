@@ -8,6 +8,7 @@ import { Devices, type Probe } from "../../server/devices";
 import type { LoadOptions, ModelEngine } from "../../server/engine";
 import { isAbort } from "../../server/errors";
 import type { Settings, Status } from "../../server/protocol";
+import type { KeyOf } from "../../server/remote/key";
 import { Session } from "../../server/session";
 import { defaultSettings } from "../../server/settings";
 import { card, report, vocabulary } from "./support";
@@ -30,10 +31,11 @@ interface Behaviour {
   readonly generate?: (options: LoadOptions) => void | Promise<void>;
   /** What the model takes of the GPU. */
   readonly layers?: number;
+  readonly keyOf?: KeyOf;
 }
 
 /** A session with `behaviour`, and what it did. */
-function start({ probe = usable, load, generate, layers = 6 }: Behaviour) {
+function start({ probe = usable, load, generate, layers = 6, keyOf }: Behaviour) {
   const loads: LoadOptions[] = [];
   const statuses: Status[] = [];
   const logs: string[] = [];
@@ -87,6 +89,7 @@ function start({ probe = usable, load, generate, layers = 6 }: Behaviour) {
       activity: () => {},
     },
     machine,
+    keyOf,
   );
   return { session, loads, statuses, logs, closed, asked: () => asked };
 }
@@ -150,6 +153,18 @@ suite("a model that another one is chosen after, while it is loaded", () => {
       assert.equal(started.closed.length, fails ? 0 : 1);
     });
   }
+});
+
+suite("an endpoint whose key the editor does not give yet", () => {
+  test("does not keep another model waiting", async () => {
+    const started = start({ keyOf: () => new Promise(() => {}) });
+    const endpoint = "http://127.0.0.1:9/v1";
+    void started.session.load({ ...defaultSettings, endpoint });
+    await new Promise((resolve) => setImmediate(resolve)); // it has been asked for
+    const late = new Promise((resolve) => setTimeout(resolve, 1000));
+    await Promise.race([started.session.load(defaultSettings), late]);
+    ready(started, onGpu);
+  });
 });
 
 suite("a quick model after a slow one", () => {
