@@ -1,5 +1,6 @@
 // Which files no model is shown, and why.
 
+import { realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import ignore, { type Ignore } from "ignore";
 import { GitIgnores } from "./gitignore";
@@ -13,7 +14,7 @@ const KEPT = 2000; // answers, by URI
  * ignores it. They hold for the file that is edited and for what is shown beside it alike.
  */
 export class Exclusion {
-  private folders: readonly string[] = [];
+  private folders: readonly string[] = []; // and what they are links to
   private patterns: readonly string[] = [];
   private rules: Ignore = ignore();
   private readonly git = new GitIgnores();
@@ -21,7 +22,7 @@ export class Exclusion {
 
   /** Absolute paths of the workspace folders. */
   useFolders(paths: readonly string[]): void {
-    this.folders = paths;
+    this.folders = [...new Set([...paths, ...paths.map((path) => behindLinks(path) ?? path)])];
     this.forgetGitIgnores();
   }
 
@@ -62,8 +63,15 @@ export class Exclusion {
     return because ?? this.byName(pathOf(uri), null);
   }
 
-  /** The same of a file of this machine; of a folder: whether everything in it is excluded. */
-  becauseFile(path: string, isFolder = false): string | null {
+  /** The same of a file of this machine. Through whichever link it is reached, it is the same file. */
+  becauseFile(path: string): string | null {
+    const because = this.becausePath(path);
+    const real = because === null ? behindLinks(path) : null;
+    return real === null || real === path ? because : this.becausePath(real);
+  }
+
+  /** The same, and no link is followed; of a folder: whether everything in it is excluded. */
+  becausePath(path: string, isFolder = false): string | null {
     const folder = this.folderOf(path);
     const byName = this.byName(pathOf(path), folder === null ? null : pathOf(folder), isFolder);
     return byName ?? this.git.because(folder ?? dirname(path), path, isFolder);
@@ -87,5 +95,14 @@ export class Exclusion {
     if (!ignore.isPathValid(from)) return null;
     const { rule } = this.rules.test(from + end);
     return rule === undefined ? null : `excluded by the setting "excludedFiles" (${rule.pattern})`;
+  }
+}
+
+/** The path without any link in it; null: nothing is there. */
+function behindLinks(path: string): string | null {
+  try {
+    return realpathSync.native(path);
+  } catch {
+    return null;
   }
 }

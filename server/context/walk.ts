@@ -74,7 +74,7 @@ export class Walk {
         const isFolder = entry.isDirectory() && !isSkippedFolder(entry.name);
         const isFile = entry.isFile() && isSourcePath(entry.name);
         if (!isFolder && !isFile) continue;
-        if (this.exclusion.becauseFile(path, isFolder) !== null) continue;
+        if (this.exclusion.becausePath(path, isFolder) !== null) continue;
         if (isFolder) this.add(path);
         else files.push(path);
       }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, suite, test } from "node:test";
@@ -132,6 +132,32 @@ suite("exclusion", () => {
       assert.match(String(because("out/deep/b.ts")), /ignored by git/);
       assert.match(String(because("src/a.log.ts")), /ignored by git/);
       assert.equal(because("src/a.ts"), null);
+    }
+  });
+  const links = { skip: process.platform === "win32" ? "links to files take a privilege" : false };
+  test("excludes a file by whichever link it is reached", links, () => {
+    const folder = folderWith({
+      ".gitignore": "/own/\n",
+      ...{ ".env": "", "own/a.ts": "", "src/b.ts": "", "sql/c.ts": "" },
+    });
+    for (const [name, to] of Object.entries({
+      "notes.txt": ".env",
+      "a.ts": "own/a.ts",
+      "b.ts": "src/b.ts",
+      "c.ts": "sql/c.ts",
+    })) {
+      symlinkSync(join(folder, to), join(folder, name));
+    }
+    const elsewhere = join(folderWith({}), "link");
+    symlinkSync(folder, elsewhere, "junction");
+    for (const root of [folder, elsewhere]) {
+      const exclusion = exclusionOf(root, ["/sql/"]);
+      const because = (name: string) => exclusion.because(pathToFileURL(join(root, name)).href);
+      assert.match(String(because("notes.txt")), /secrets/);
+      assert.match(String(because("a.ts")), /ignored by git/);
+      assert.match(String(because("c.ts")), /excludedFiles/);
+      assert.equal(because("b.ts"), null);
+      assert.equal(because("src/b.ts"), null);
     }
   });
   test("reads .gitignore again once it is told to", () => {
