@@ -1,11 +1,12 @@
 // Tries a model when it is chosen: can it fill in the middle, and how fast does it run here?
 
 import type { ModelEngine } from "./engine";
-import { type Speeds, type Tuning, tune, type Wishes } from "./tuning";
+import { type Speeds, type Tune, type Tuning, tune, type Wishes } from "./tuning";
 
 export interface SelfTest {
   readonly speeds: Speeds;
   readonly tuning: Tuning;
+  readonly tune: Tune;
   /** Sentences for the log and the status: what the model can't do, and how fast it is. */
   readonly says: readonly string[];
 }
@@ -28,7 +29,9 @@ export async function selfTest(
 ): Promise<SelfTest> {
   const { fim } = engine.vocabulary;
   const speeds = await measure(engine, signal);
-  const tuning = tune(speeds, { ...wishes, rereads: fim !== null && !fim.suffixFirst });
+  const rereads = fim !== null && !fim.suffixFirst;
+  const tuneTo: Tune = (others) => tune(speeds, { ...others, rereads });
+  const tuning = tuneTo(wishes);
   const says = [tuning.says];
   if (fim === null) {
     says.push(
@@ -36,7 +39,7 @@ export async function selfTest(
         "what stands before the cursor, and does not see what follows.",
     );
   }
-  return { speeds, tuning, says };
+  return { speeds, tuning, tune: tuneTo, says };
 }
 
 /** Tokens a second, of the longest try that fits the time. */

@@ -16,7 +16,7 @@ import { environmentKey, type KeyOf } from "./remote/key";
 import { endpointBase, openEndpoint } from "./remote/open";
 import { selfTest } from "./selftest";
 import type { ShownAt } from "./shown";
-import { LINE_TOKENS, type Tuning } from "./tuning";
+import { LINE_TOKENS, type Tune, type Tuning } from "./tuning";
 import { countText, percentText } from "./units";
 
 export interface Listener extends CompletionsListener {
@@ -48,7 +48,7 @@ export class Session {
   readonly completions: Completions;
   /** null until a model is loaded, and when none could be. */
   engine: Generator | null = null;
-  tuning: Tuning | null = null;
+  private tune: Tune | null = null; // by what was measured of the model; null: nothing was
   private activeParameters: number | null = null; // of a model of this machine
   private device = ""; // for the status, as `says`
   private says: readonly string[] = [];
@@ -81,7 +81,7 @@ export class Session {
   ): Promise<readonly Proposal[]> {
     const { engine } = this;
     if (engine === null) return [];
-    const asked = { engine, tuning: this.tuning, settings };
+    const asked = { engine, tuning: this.tune?.(settings) ?? null, settings };
     const completion = await this.completions.complete(asked, request, at, signal);
     this.succeeded(completion);
     return completion.proposals;
@@ -190,9 +190,9 @@ export class Session {
           this.ready();
         },
       };
-      const { engine, tuning, says } = await openEndpoint(wishes, listener, signal);
+      const { engine, tuning, tune, says } = await openEndpoint(wishes, listener, signal);
       this.says = says;
-      this.tuning = tuning;
+      this.tune = tune;
       this.completions.debounce.expect(tuning.keystrokeMs);
       this.device = engine.host;
       this.engine = engine;
@@ -240,8 +240,8 @@ export class Session {
   /** Two seconds in which the model shows what it can do here. Rejects if another one is chosen. */
   private async test(engine: ModelEngine, settings: Settings, signal: AbortSignal): Promise<void> {
     try {
-      const { speeds, tuning, says } = await selfTest(engine, settings, signal);
-      this.tuning = tuning;
+      const { speeds, tuning, tune, says } = await selfTest(engine, settings, signal);
+      this.tune = tune;
       this.completions.debounce.expect(tuning.keystrokeMs);
       this.completions.meter.tokensPerSecond = speeds.decode;
       const speed = tuning.verdict === "slow" ? [...says, tryInstead(engine, tuning)] : says;
@@ -307,7 +307,7 @@ export class Session {
     this.engine?.close();
     this.engine = null;
     this.activeParameters = null;
-    this.tuning = null;
+    this.tune = null;
     this.says = [];
   }
 }

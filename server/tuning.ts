@@ -40,6 +40,9 @@ export interface Wishes {
   readonly rereads: boolean;
 }
 
+/** Tunes by what was measured, to other wishes than those at the time. */
+export type Tune = (wishes: Omit<Wishes, "rereads">) => Tuning;
+
 const clamp = (value: number, low: number, high: number) =>
   Math.max(Math.min(low, high), Math.min(high, value));
 

@@ -4,7 +4,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { RingsideError } from "../errors";
 import { buildPrompt, type Cursor } from "../prompt";
-import { type Tuning, tuneRemote } from "../tuning";
+import { type Tune, type Tuning, tuneRemote } from "../tuning";
 import { EndpointClient, type Limits } from "./client";
 import { type Patience, RemoteEngine } from "./engine";
 import { EndpointError } from "./failure";
@@ -34,6 +34,7 @@ export interface EndpointListener {
 export interface Opened {
   readonly engine: RemoteEngine;
   readonly tuning: Tuning;
+  readonly tune: Tune;
   /** Sentences for the status. */
   readonly says: readonly string[];
 }
@@ -124,12 +125,13 @@ async function open(
   const { firstMs, decode } = await tryOut(engine, signal).catch((error: unknown) => {
     throw asMissing(error, name, listed);
   });
-  tuning = tuneRemote(firstMs, decode, wishes);
+  const tune: Tune = (others) => tuneRemote(firstMs, decode, others);
+  tuning = tune(wishes);
   log(
     `${name} at ${base.host}: first token after ${Math.round(firstMs)} ms, then ` +
       `${Math.round(decode)} tokens/s. ${tuning.says}`,
   );
-  return { engine, tuning, says: says() };
+  return { engine, tuning, tune, says: says() };
 }
 
 interface Listed {

@@ -42,7 +42,11 @@ async function start(settings: Partial<Settings> = {}, keys: Record<string, stri
 
 type Started = Awaited<ReturnType<typeof start>>;
 
-async function ask({ session }: Started, text: string): Promise<string> {
+async function ask(
+  { session }: Started,
+  text: string,
+  settings: Partial<Settings> = {},
+): Promise<string> {
   const { engine } = session;
   if (engine === null) return "";
   const document = { uri: "file:///a.ts", languageId: "typescript", version: 1, text };
@@ -50,13 +54,32 @@ async function ask({ session }: Started, text: string): Promise<string> {
   const at = { uri: document.uri, offset: text.length };
   try {
     const { signal } = new AbortController();
-    const [first] = await session.complete(request, at, defaultSettings, signal);
+    const [first] = await session.complete(
+      request,
+      at,
+      { ...defaultSettings, ...settings },
+      signal,
+    );
     return first?.text ?? "";
   } catch (error) {
     if (!isAbort(error)) session.completionFailed(error, engine);
     return "";
   }
 }
+
+suite("settings that are changed while an endpoint is used", () => {
+  test("hold from then on", async () => {
+    const started = await start({ maxTokens: 48 });
+    const sent = async (maxTokens: number) => {
+      const settings = { endpoint: endpoint.url, maxTokens };
+      await started.session.load({ ...defaultSettings, ...settings });
+      await ask(started, `a${maxTokens} = `, settings);
+      return endpoint.posts.at(-1)!.body.max_tokens;
+    };
+    for (const maxTokens of [48, 64, 20]) assert.equal(await sent(maxTokens), maxTokens);
+    started.session.close();
+  });
+});
 
 /** The status that `settings` lead to: its says, or its code and message. */
 async function check(settings: Partial<Settings>, expected: RegExp, keys = {}) {
