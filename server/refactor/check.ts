@@ -10,7 +10,7 @@ export function syntaxErrors(tree: Parser.Tree | null): number {
   for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
     if (!node.hasError && !node.isMissing) continue;
     if (node.type === "ERROR" || node.isMissing) count++;
-    waiting.push(...node.children);
+    for (const child of node.children) waiting.push(child); // of a table of data more than a call takes
   }
   return count;
 }

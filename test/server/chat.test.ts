@@ -52,6 +52,10 @@ suite("chat", () => {
       "«<|im_start|>»system\nShort.«<|im_end|>»\n«<|im_start|>»user\nHello«<|im_end|>»\n" +
         "«<|im_start|>»assistant\n",
     ));
+  test("takes a text of any length", async () => {
+    const tokens = await chatPrompt(modelWith(chatml), [user("a".repeat(200_000))], encode);
+    assert.ok(tokens.length > 200_000);
+  });
   test("gives the template the names of bos and eos", () =>
     check(
       llama,
