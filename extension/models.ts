@@ -171,8 +171,8 @@ async function pick(models: readonly DownloadableModel[]): Promise<DownloadableM
   return chosen?.model;
 }
 
-/** What hears of the downloads under way, by the model's id. */
-const pulls = new Map<string, (news: PullProgress) => void>();
+/** What hears of the downloads under way. */
+const pulls = new Set<(news: PullProgress) => void>();
 
 async function pull(
   client: LanguageClient,
@@ -182,13 +182,16 @@ async function pull(
 ): Promise<PullResult> {
   let shown = 0; // percent
   const hear = (news: PullProgress) => {
+    if (news.id !== id) return;
     const percent = (news.share ?? 0) * 100;
     progress.report({ message: news.message, increment: Math.max(0, percent - shown) });
     shown = Math.max(shown, percent);
   };
-  pulls.set(id, hear);
+  pulls.add(hear);
   // One for all of them: a client keeps one listener for each method.
-  client.onNotification(pullProgressMethod, (news: PullProgress) => pulls.get(news.id)?.(news));
+  client.onNotification(pullProgressMethod, (news: PullProgress) => {
+    for (const each of pulls) each(news);
+  });
   const params: PullParams = { id, http: workspace.getConfiguration().get("http") };
   try {
     return await client.sendRequest<PullResult>(pullMethod, params, token);
@@ -196,6 +199,6 @@ async function pull(
     if (token.isCancellationRequested) return { kind: "cancelled" };
     return { kind: "failed", code: "SERVER_STOPPED", message: `The download ended: ${error}` };
   } finally {
-    if (pulls.get(id) === hear) pulls.delete(id);
+    pulls.delete(hear);
   }
 }

@@ -146,6 +146,22 @@ suite("downloads", () => {
     await downloads[1];
     assert.deepEqual(tell("b"), []);
   });
+  test("go on to show how far they are when the same is asked for again", async () => {
+    const { downloadModel }: typeof Models = require("../../extension/models");
+    const { client, ends, tell } = start();
+    const first = downloadModel(client, "a");
+    while (ends.size < 1) await delay(1);
+    const end = ends.get("a")!;
+    ends.clear();
+    const again = downloadModel(client, "a");
+    while (ends.size < 1) await delay(1);
+    ends.get("a")!({ kind: "cancelled" }); // as where another one holds the lock
+    await again;
+    assert.deepEqual(tell("a"), ["Downloading a: more"]);
+    end({ kind: "cancelled" });
+    await first;
+    assert.deepEqual(tell("a"), []);
+  });
   test("in place of an endpoint load no model but their own", async () => {
     const { downloadModel }: typeof Models = require("../../extension/models");
     const { client, ends } = start();
