@@ -183,13 +183,15 @@ function placeOf({ settings, trees, context }: Services, request: Request): Plac
   const syntax = cursorSyntax(languageId, tree, text, start);
   if (!invoked && settings.silentIn.includes("comment") && syntax.inComment) return "in a comment";
   if (!invoked && settings.silentIn.includes("string") && syntax.inString) return "in a string";
+  const language = languageOf(languageId);
   const place = {
     inString: syntax.inString,
     inComment: syntax.inComment,
     inBrackets: syntax.inArguments || syntax.inType || inBrackets.has(syntax.enclosing[0] ?? ""),
-    blocksByIndent: languageOf(languageId)?.blocksByIndent ?? true,
+    blocksByIndent: language?.blocksByIndent ?? true,
   };
-  return { cursor: { ...cursor, place }, syntax, isExact };
+  const spot = { ...cursor, place, ...(language && { lineComment: language.lineComment }) };
+  return { cursor: spot, syntax, isExact };
 }
 
 const inBrackets: ReadonlySet<string> = new Set(["parameters", "object", "array", "comprehension"]);

@@ -20,6 +20,8 @@ export interface LinePlace {
 /** A cursor, and what is known of its place; without that, the text decides. */
 export interface Spot extends Cursor {
   readonly place?: LinePlace;
+  /** What begins a comment that goes on to the end of its line; not given: //. */
+  readonly lineComment?: string;
 }
 
 /**
@@ -152,10 +154,17 @@ function dropRepeatedLines(text: string, { suffix }: Cursor): string {
 }
 
 /** Cuts at the first closing bracket that closes nothing: neither here nor what the cursor is within. */
-function dropUnbalancedClosers(text: string, { prefix, suffix }: Cursor): string {
-  const open = openBrackets(prefix.slice(-BALANCE_WINDOW), suffix.slice(0, BALANCE_WINDOW));
+function dropUnbalancedClosers(text: string, spot: Spot): string {
+  const { prefix, suffix } = spot;
+  const comment = commentIn(spot);
+  // A comment's brackets are its own line's, and code's are none of its.
+  const [before, behind] =
+    comment === null
+      ? [lastLine(prefix), firstLine(suffix)]
+      : [prefix.slice(-BALANCE_WINDOW), suffix.slice(0, BALANCE_WINDOW)];
+  const open = openBrackets(before, behind, comment);
   const stack: string[] = [];
-  for (const { at, character } of bracketsOf(text)) {
+  for (const { at, character } of bracketsOf(text, comment)) {
     const closer = closerOf[character];
     if (closer !== undefined) stack.push(closer);
     else if (stack.length > 0) stack.pop();
@@ -165,17 +174,22 @@ function dropUnbalancedClosers(text: string, { prefix, suffix }: Cursor): string
   return text;
 }
 
+/** What begins a line comment at `spot`; null: it is in a comment, so nothing does. */
+function commentIn({ place, lineComment = "//" }: Spot): string | null {
+  return place?.inComment === true ? null : lineComment;
+}
+
 /** The closers that the prefix still waits for, the next one last, without those that the suffix has. */
-function openBrackets(prefix: string, suffix: string): string[] {
+function openBrackets(prefix: string, suffix: string, comment: string | null): string[] {
   const waiting: string[] = [];
-  for (const { character } of bracketsOf(prefix)) {
+  for (const { character } of bracketsOf(prefix, comment)) {
     const closer = closerOf[character];
     if (closer !== undefined) waiting.push(closer);
     else if (waiting.at(-1) === character) waiting.pop();
   }
   const closed: string[] = []; // by the suffix, the innermost first
   let depth = 0;
-  for (const { character } of bracketsOf(suffix)) {
+  for (const { character } of bracketsOf(suffix, comment)) {
     if (closerOf[character] !== undefined) depth++;
     else if (depth > 0) depth--;
     else closed.push(character);
@@ -189,8 +203,11 @@ function openBrackets(prefix: string, suffix: string): string[] {
   return missing;
 }
 
-/** The brackets of code, those in strings and line comments left out as well as one line can tell. */
-function* bracketsOf(text: string): Generator<{ at: number; character: string }> {
+/** The brackets of code, those in strings and behind `comment` left out as well as one line can tell. */
+function* bracketsOf(
+  text: string,
+  comment: string | null,
+): Generator<{ at: number; character: string }> {
   let quote = "";
   for (let at = 0; at < text.length; at++) {
     const character = text[at]!;
@@ -199,7 +216,7 @@ function* bracketsOf(text: string): Generator<{ at: number; character: string }>
       if (character === quote || character === "\n") quote = "";
     } else if (character === '"' || character === "`") quote = character;
     else if (character === "'" && isQuoteStart(text, at)) quote = character;
-    else if (character === "/" && text[at + 1] === "/") at = endOfLine(text, at);
+    else if (comment !== null && text.startsWith(comment, at)) at = endOfLine(text, at);
     else if (closerOf[character] !== undefined || closers.has(character)) yield { at, character };
   }
 }
@@ -216,20 +233,21 @@ function endOfLine(text: string, at: number): number {
 }
 
 /** Cuts the end of a line that the rest of the cursor's line says again: ` + b` before ` + b`. */
-function dropLineEndOverlap(text: string, { suffix }: Cursor): string {
-  const rest = firstLine(suffix).trimEnd();
+function dropLineEndOverlap(text: string, spot: Spot): string {
+  const rest = firstLine(spot.suffix).trimEnd();
   if (rest === "" || text.includes("\n")) return text;
   for (let size = Math.min(rest.length, text.length); size > 0; size--) {
     const overlap = rest.slice(0, size);
-    if (text.endsWith(overlap) && isBalanced(overlap)) return text.slice(0, text.length - size);
+    if (text.endsWith(overlap) && isBalanced(overlap, commentIn(spot)))
+      return text.slice(0, text.length - size);
   }
   return text;
 }
 
 /** Whether every closing bracket in `text` closes one in it: what is cut must not open what stays. */
-function isBalanced(text: string): boolean {
+function isBalanced(text: string, comment: string | null): boolean {
   let depth = 0;
-  for (const { character } of bracketsOf(text)) {
+  for (const { character } of bracketsOf(text, comment)) {
     depth += closerOf[character] === undefined ? -1 : 1;
     if (depth < 0) return false;
   }

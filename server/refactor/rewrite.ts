@@ -6,6 +6,7 @@ import { cursorAt, limits } from "../completion";
 import type { OpenDocument } from "../document";
 import { finish, indentOf, lastLine } from "../finish";
 import type { Generator } from "../generator";
+import { languageOf } from "../languages";
 import { buildPrompt, type Cursor, sizesIn } from "../prompt";
 import type { Settings } from "../protocol";
 import { cursorSyntax, parse } from "../syntax";
@@ -85,7 +86,11 @@ export async function rewrite(
     },
     signal,
   );
-  return finish(generated.text, cursor);
+  const language = languageOf(languageId);
+  return finish(generated.text, {
+    ...cursor,
+    ...(language && { lineComment: language.lineComment }),
+  });
 }
 
 /** What to keep of `text` once it goes beyond its block or round in circles; null: it goes on. */

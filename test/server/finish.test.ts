@@ -47,6 +47,24 @@ suite("finish", () => {
     check("const a = b|;", " + c; ", " + c");
   });
   test("keeps a bracket in a string", () => check("a = |", '"(:" + b', '"(:" + b'));
+  test("takes for a comment what is one in the language, and an operator for none", () => {
+    const python = (source: string, text: string, expected: string) =>
+      assert.equal(finish(text, { ...at(source), lineComment: "#" }), expected);
+    python("def f():\n    |", "# 1) first\n    a()", "# 1) first\n    a()");
+    python("f(a // len(|", "b))", "b))");
+    python("a = f(\n    # 1) first\n    |", "b\n)", "b\n)");
+    python("a = b // c|", ")", "");
+    check("a = f(\n    // 1) first\n    |", "b\n)", "b\n)");
+  });
+  test("closes in a comment what the comment has opened", () => {
+    const place = { inString: false, inComment: true, inBrackets: false, blocksByIndent: false };
+    const comment = (source: string, text: string, expected: string) =>
+      assert.equal(finish(text, { ...at(source), place }), expected);
+    comment("f(\n  // as (b|", " does) now.", " does) now.");
+    comment("f(\n  // as (b|)", " does)", " does");
+    comment("f(\n  // as b|", " does) now.", " does");
+    comment("// as|", " b // c (d) e", " b // c (d) e");
+  });
   test("keeps one turn of a loop", () =>
     check("{\n  |\n}", "ab, ab, ab, ab, ab, ab, ab, ab, ", "ab,"));
 
