@@ -54,23 +54,7 @@ export interface Arguments {
 
 /** Throws BAD_REQUEST for what makes no sense, and MODEL_NOT_FOUND. */
 export function readArguments(args: string[]): Arguments {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      model: { type: "string" },
-      device: { type: "string" },
-      "gpu-memory": { type: "string", default: "0" },
-      threads: { type: "string", default: "0" },
-      backend: { type: "string" },
-      context: { type: "string", default: String(contextFor(defaultSettings)) },
-      memory: { type: "string", default: "0" },
-      coverage: { type: "string", default: "1" },
-      active: { type: "string", default: "1" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
+  const { values, positionals } = parsed(args);
   const [command, ...rest] = positionals;
   const takesModel = (command === "inspect" || command === "test") && rest.length === 1;
   const load: LoadOptions = {
@@ -91,6 +75,28 @@ export function readArguments(args: string[]): Arguments {
     json: values.json,
   };
   return { command, rest, options, help: values.help };
+}
+
+/** Throws BAD_REQUEST for options that there are none of. */
+function parsed(args: string[]) {
+  const options = {
+    model: { type: "string" },
+    device: { type: "string" },
+    "gpu-memory": { type: "string", default: "0" },
+    threads: { type: "string", default: "0" },
+    backend: { type: "string" },
+    context: { type: "string", default: String(contextFor(defaultSettings)) },
+    memory: { type: "string", default: "0" },
+    coverage: { type: "string", default: "1" },
+    active: { type: "string", default: "1" },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  } as const;
+  try {
+    return parseArgs({ args, allowPositionals: true, options });
+  } catch (error) {
+    throw new RingsideError("BAD_REQUEST", (error as Error).message, { cause: error });
+  }
 }
 
 /** The model of `--model`: a path from here, or as the setting "ringside.model" has it. */

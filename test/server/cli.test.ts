@@ -58,6 +58,8 @@ suite("command line", () => {
   });
   test("says what is wrong with its arguments", () => {
     check([], /Usage:/);
+    check(["complete", "a.ts:1:1", "--thread", "2"], /^BAD_REQUEST: Unknown option/);
+    check(["bench", "--threads"], /^BAD_REQUEST: /);
     check(["complete", "a.ts"], /"a\.ts" is not FILE:LINE:COLUMN/);
     check(["complete", "package.json:99999:1"], /no line 99999/);
     check(["complete", "nowhere.ts:1:1"], /Can't read nowhere\.ts/);
