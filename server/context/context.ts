@@ -69,7 +69,7 @@ export class Context {
   private readonly tabs = new Tabs();
   private readonly visited = new VisitedPlaces();
   private readonly edits: RecentEdits;
-  private readonly definitions = new Definitions();
+  private readonly definitions: Definitions;
   private readonly pins: Pins;
   private readonly weights: Weights;
   private readonly settling = new Map<string, NodeJS.Timeout>(); // by URI
@@ -78,6 +78,7 @@ export class Context {
 
   constructor({ weights = defaultWeights, now = Date.now }: ContextOptions = {}) {
     this.edits = new RecentEdits(now);
+    this.definitions = new Definitions(now);
     this.pins = new Pins(now);
     this.weights = weights;
   }

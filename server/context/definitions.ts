@@ -7,6 +7,7 @@ import type { Candidate } from "./candidate";
 
 const MAX_LINES = 24; // of one definition
 const MOVED_LINES = 8; // within which the answer stays good
+const NONE_MS = 10_000; // that it is taken for an answer to know none: a language server takes its time to start
 const TIMEOUT_MS = 2000; // beyond the editor's own limit; one that hangs is not asked again meanwhile
 
 /** Who knows definitions. May reject; nothing comes of that. */
@@ -21,6 +22,7 @@ export interface DefinitionSource {
 interface Answer {
   readonly uri: string;
   readonly line: number;
+  readonly time: number;
   readonly definitions: readonly DefinitionNear[];
 }
 
@@ -28,6 +30,8 @@ export class Definitions {
   private answer: Answer | null = null;
   private asking: AbortController | null = null;
   private source: DefinitionSource | null = null;
+
+  constructor(private readonly now: () => number = Date.now) {}
 
   use(source: DefinitionSource): void {
     this.source = source;
@@ -72,7 +76,9 @@ export class Definitions {
 
   private isNear(uri: string, line: number): boolean {
     const { answer } = this;
-    return answer !== null && answer.uri === uri && Math.abs(answer.line - line) <= MOVED_LINES;
+    if (answer === null || answer.uri !== uri) return false;
+    if (answer.definitions.length === 0 && this.now() - answer.time > NONE_MS) return false;
+    return Math.abs(answer.line - line) <= MOVED_LINES;
   }
 
   private async ask(
@@ -86,6 +92,7 @@ export class Definitions {
       signal.addEventListener("abort", () => resolve([]), { once: true }),
     );
     const asked = source.definitionsNear(document, offset, signal).catch(() => []);
-    this.answer = { uri, line, definitions: await Promise.race([asked, over]) };
+    const definitions = await Promise.race([asked, over]);
+    this.answer = { uri, line, time: this.now(), definitions };
   }
 }

@@ -65,6 +65,24 @@ suite("definitions from the editor", () => {
       ["x;\n".repeat(24), { start: 3, end: 27 }],
     );
   });
+  test("are asked for again where there were none, after a while", async () => {
+    let now = 0;
+    let known: (typeof found)[] = []; // by a language server that is still starting
+    const definitions = new Definitions(() => now);
+    definitions.use({ definitionsNear: async () => known });
+    const visit = async (time: number) => {
+      now = time;
+      definitions.visit(open, 0, 0);
+      await delay(1);
+      return definitions.candidates(open.uri).length;
+    };
+    assert.equal(await visit(0), 0);
+    known = [found];
+    assert.equal(await visit(9_000), 0);
+    assert.equal(await visit(11_000), 1);
+    known = [];
+    assert.equal(await visit(60_000), 1);
+  });
   test("are of the file that was asked about", async () => {
     const definitions = new Definitions();
     definitions.use({ definitionsNear: async () => [found] });
