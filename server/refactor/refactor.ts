@@ -12,7 +12,7 @@ import type {
   Settings,
 } from "../protocol";
 import { parse } from "../syntax";
-import type { SyntaxTrees } from "../trees";
+import { MAX_PARSED, type SyntaxTrees } from "../trees";
 import { type Answer, readAnswer } from "./answer";
 import { syntaxErrors } from "./check";
 import { chatPromptOf } from "./prompt";
@@ -103,7 +103,8 @@ async function refactor(
     start: offsetOf(text, params.range.start),
     end: offsetOf(text, params.range.end),
   };
-  const tree = trees.of(document.uri, languageId, text);
+  const isParsed = text.length <= MAX_PARSED; // else nobody else would be answered for seconds
+  const tree = isParsed ? trees.of(document.uri, languageId, text) : null;
   const errors = syntaxErrors(tree);
   const rewrites = params.preset === "rewrite";
   const target = rewrites ? blockOf(text, tree, selected) : targetOf(text, tree, selected);
@@ -129,7 +130,7 @@ async function refactor(
   }
   const result = inDocument(answer.text);
   const after = text.slice(0, target.start) + result + text.slice(target.end);
-  const breaksSyntax = syntaxErrors(parse(languageId, after)) > errors;
+  const breaksSyntax = isParsed && syntaxErrors(parse(languageId, after)) > errors;
   return { kind: "done", target: range, text: result, breaksSyntax };
 }
 

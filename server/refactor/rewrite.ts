@@ -10,6 +10,7 @@ import { languageOf } from "../languages";
 import { buildPrompt, type Cursor, sizesIn } from "../prompt";
 import type { Settings } from "../protocol";
 import { cursorSyntax, parse } from "../syntax";
+import { MAX_PARSED } from "../trees";
 import { ancestors, nodeAt, targetOf } from "./target";
 import { unixBreaks } from "../lines";
 import { blank, type Span } from "./text";
@@ -69,7 +70,7 @@ export async function rewrite(
   const wanted = sizesIn(vocabulary).ofText(before) * GROWTH + MORE_TOKENS;
   const maxTokens = Math.min(wanted, Math.floor(contextTokens / 2));
   const budget = limits({ ...settings, maxTokens }, null, contextTokens);
-  const tree = parse(languageId, around);
+  const tree = around.length > MAX_PARSED ? null : parse(languageId, around);
   const { features } = cursorSyntax(languageId, tree, around, target.start);
   const generated = await engine.generate(
     buildPrompt(cursor, [], budget, vocabulary),

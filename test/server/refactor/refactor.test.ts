@@ -206,6 +206,16 @@ suite("refactoring", () => {
     await check(marked, `${f}\nother();\n${f}`, lines.with(10_000, "other();").join("\n"));
   });
 
+  test("takes of a file that is too large to be parsed the lines that are selected", async () => {
+    const filler = `const filler = ${"1 + ".repeat(150_000)}1;\n`;
+    for (const preset of [null, "rewrite"] as const) {
+      const script = { pieces: [preset === null ? "```\nconst b = [\n```" : "const b = ["] };
+      const { result } = await run(`|const a = [\n|  1,\n];\n${filler}`, script, { preset });
+      assert.ok(result.kind === "done", JSON.stringify(result));
+      assert.deepEqual(result.target.end, { line: 0, character: 11 });
+      assert.equal(result.breaksSyntax, false);
+    }
+  });
   test("tells the target first, then the code as it grows", async () => {
     const pieces = [`Sure:\n${f}ts\n`, "b();\n", "c();\n", `${f}\nDone.`];
     const { progress } = await run(source, { pieces, stepMs: 60 });
