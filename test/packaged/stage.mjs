@@ -1,11 +1,11 @@
-// What node.exe runs: the tree as JavaScript, file by file, so that each still finds the others and its
-// fixtures. (tsx would need esbuild's own program for Windows.)
+// What another platform's Node runs: the tree as JavaScript, file by file, so that each still finds the
+// others and its fixtures. (tsx would need esbuild's own program for that platform.)
 
 import { cpSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 
-const sources = ["server", "native", "test/server", "test/native", "test/windows"];
+const sources = ["server", "native", "test/server", "test/native", "test/packaged"];
 const copies = [
   "package.json",
   "models/ringside-small",
