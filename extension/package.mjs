@@ -1,11 +1,19 @@
 // Packages a VSIX for this platform: `npm run package [-- --out FILE]`. Build first (npm run build).
-// For Windows, on Linux: `node native/build.mjs --target win32-x64`, and `npm run package -- --target
-// win32-x64`.
+// For another one, on Linux: `node native/build.mjs --target win32-x64` (or linux-arm64), and
+// `npm run package -- --target win32-x64`.
 
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, parse } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
@@ -31,22 +39,39 @@ if (!existsSync(addon)) {
 // Beside the bundle while it is packaged, and gone after it: what lies there is loaded in place of any
 // later build. The CUDA part only where it was built: without it the engine runs on the CPU.
 const parts = ["ringside.node", "tree-sitter.node", "ringside_cuda.so", "ringside_cuda.dll"];
+const inBuild = (name) => join(built, name);
 const shipped = (name) => join(root, "dist", name);
+const grammars = readdirSync(built).filter((name) => /^tree-sitter-.*\.node$/.test(name));
 const clear = () => {
-  for (const name of parts) rmSync(shipped(name), { force: true });
+  for (const name of [...parts, "grammars"])
+    rmSync(shipped(name), { force: true, recursive: true });
 };
 clear();
 for (const name of parts) {
-  if (existsSync(join(built, name))) copyFileSync(join(built, name), shipped(name));
+  if (existsSync(inBuild(name))) copyFileSync(inBuild(name), shipped(name));
+}
+for (const file of grammars) {
+  // As node-gyp-build has it: see native/tree_sitter.js.
+  const folder = join(shipped("grammars"), parse(file).name, "prebuilds", target);
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(inBuild(file), join(folder, file));
 }
 
-/** What ships: of the native parts the platform's own, and to another platform no runtime but the one in dist/. */
+const own = [...parts, ...grammars].filter((name) => existsSync(inBuild(name)));
+const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+/** The packages whose native part is npm's. */
+const npms = Object.keys(dependencies).filter(
+  (name) => name.startsWith("tree-sitter") && !own.includes(`${name}.node`),
+);
+
+/** What ships: of the native parts the platform's own, and npm's only where the build made none. */
 function listForTarget() {
-  const modules = crosses ? "tree-sitter-*" : "tree-sitter*";
   const lines = readFileSync(join(root, ".vscodeignore"), "utf8").split("\n");
-  const list = lines
-    .filter((line) => !crosses || !line.includes("/build/Release/"))
-    .map((line) => line.replace("tree-sitter*/prebuilds/**", `${modules}/prebuilds/${target}`));
+  const list = lines.flatMap((line) => {
+    if (!line.includes("/tree-sitter*/") || !line.endsWith(".node")) return [line];
+    if (crosses && line.includes("/build/")) return []; // that is this platform's
+    return npms.map((name) => line.replace("tree-sitter*", name).replace("**", target));
+  });
   const path = join(built, "vscodeignore");
   writeFileSync(path, list.join("\n"));
   return path;

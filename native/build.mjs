@@ -1,13 +1,14 @@
-// Builds the addon into build/native/ringside.node: `node native/build.mjs [Debug]`. For Windows, on
-// Linux with mingw-w64: `node native/build.mjs --target win32-x64`, into build/native-win32-x64/; with
-// --tests, those of the kernels and the engine too.
+// Builds what Node loads into build/native/: `node native/build.mjs [Debug]`. For another platform, on
+// Linux with its compiler: `node native/build.mjs --target win32-x64` (or linux-arm64), into
+// build/native-win32-x64/; with --tests, those of the kernels and the engine too.
 // Needs a C++20 compiler, CMake, and Ninja or make; downloads nothing.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { readElf } from "./elf.mjs";
 
 const require = createRequire(import.meta.url);
 const native = dirname(fileURLToPath(import.meta.url));
@@ -19,34 +20,56 @@ const config = positionals[0] ?? "Release";
 const here = `${process.platform}-${process.arch}`;
 const target = values.target ?? here;
 const crosses = target !== here;
-if (crosses && target !== "win32-x64") {
-  console.error(`Only win32-x64 can be built on another platform; ${target} has to be built on its own.`);
+const toolchains = { "win32-x64": "windows.cmake", "linux-arm64": "linux_arm64.cmake" };
+if (crosses && toolchains[target] === undefined) {
+  const known = Object.keys(toolchains).join(" and ");
+  console.error(
+    `Only ${known} can be built on another platform; ${target} has to be built on its own.`,
+  );
   process.exit(1);
 }
 const output = resolve(native, crosses ? `../build/native-${target}` : "../build/native");
 
-const cmakeJs = join(dirname(require.resolve("cmake-js/package.json")), "bin/cmake-js");
-const addonApi = dirname(require.resolve("node-addon-api/package.json"));
+/** Where npm has a package. */
+const folderOf = (name) => dirname(require.resolve(`${name}/package.json`));
+
+/**
+ * The grammars whose package brings none for Linux on this processor, or another processor's: those of C++,
+ * Java and TypeScript have x64's under the name of arm64.
+ */
+function missingGrammars() {
+  const [platform, processor] = target.split("-");
+  if (platform !== "linux") return [];
+  const { dependencies } = JSON.parse(readFileSync(join(native, "../package.json"), "utf8"));
+  const grammars = Object.keys(dependencies).filter((name) => name.startsWith("tree-sitter-"));
+  return grammars.filter((name) => {
+    const prebuilt = join(folderOf(name), "prebuilds", target, `${name}.node`);
+    return !existsSync(prebuilt) || readElf(prebuilt)?.processor !== processor;
+  });
+}
+
 const hasNinja = spawnSync("ninja", ["--version"]).status === 0;
 const generator = process.platform === "win32" ? [] : ["-G", hasNinja ? "Ninja" : "Unix Makefiles"];
-const headers = dirname(require.resolve("node-api-headers/package.json"));
 const crossing = [
-  `--CDCMAKE_TOOLCHAIN_FILE=${join(native, "windows.cmake")}`,
-  `--CDRINGSIDE_NODE_API_DEF=${join(headers, "def", "node_api.def")}`,
+  `--CDCMAKE_TOOLCHAIN_FILE=${join(native, toolchains[target] ?? "")}`,
+  `--CDRINGSIDE_NODE_API_DEF=${join(folderOf("node-api-headers"), "def", "node_api.def")}`,
+];
+// The runtime that npm has asks for Node-API 10, which Node 20 (VS Code up to 1.100) lacks, and crashes it.
+const buildsRuntime = crosses;
+const options = [
+  `--CDRINGSIDE_NODE_ADDON_API=${folderOf("node-addon-api")}`,
+  `--CDRINGSIDE_TREE_SITTER=${buildsRuntime ? folderOf("tree-sitter") : ""}`,
+  `--CDRINGSIDE_GRAMMARS=${missingGrammars().map(folderOf).join(";")}`,
   `--CDRINGSIDE_TESTS=${values.tests ? "ON" : "OFF"}`,
-  `--CDRINGSIDE_TREE_SITTER=${dirname(require.resolve("tree-sitter/package.json"))}`,
+  ...(crosses ? crossing : []),
 ];
 
-// "compile" leaves a folder as it was configured, and --tests may have changed.
-for (const step of crosses ? ["configure", "compile"] : ["compile"]) {
-  const built = spawnSync(
-    process.execPath,
-    [
-      ...[cmakeJs, step, "-l", "warn", "-d", native, "-O", output, "--config", config, "-p", "2"],
-      ...[`--CDRINGSIDE_NODE_ADDON_API=${addonApi}`, ...generator, ...(crosses ? crossing : [])],
-    ],
-    { stdio: "inherit" },
-  );
+// "compile" leaves a folder as it was configured.
+for (const step of ["configure", "compile"]) {
+  const cmakeJs = join(folderOf("cmake-js"), "bin/cmake-js");
+  const folders = [step, "-l", "warn", "-d", native, "-O", output, "--config", config, "-p", "2"];
+  const args = [cmakeJs, ...folders, ...options, ...generator];
+  const built = spawnSync(process.execPath, args, { stdio: "inherit" });
   if (built.status !== 0) {
     console.error("The addon did not build; the compiler's messages are above.");
     process.exit(1);

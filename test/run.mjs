@@ -135,7 +135,7 @@ const lanes = [
     "kernels on NEON (qemu)",
     () =>
       doctest("test/kernels", "build/kernels-aarch64", "kernels_test", {
-        options: [`-DCMAKE_TOOLCHAIN_FILE=${join(root, "test/kernels/aarch64.cmake")}`],
+        options: [`-DCMAKE_TOOLCHAIN_FILE=${join(root, "native/linux_arm64.cmake")}`],
         runner: ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"],
       }),
     onLinux && process.arch === "x64",

@@ -13,7 +13,7 @@ const copies = [
   "docs",
   "server/models/catalogue.json",
 ];
-const readByTests = ["server/protocol/settings.ts"];
+const readByTests = ["server/protocol/settings.ts", "native/elf.mjs"];
 
 /** Lays the tree at `root` out in `folder`, with the unpacked extension's dist/. */
 export function stage(root, extension, folder) {
