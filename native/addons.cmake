@@ -1,6 +1,8 @@
 # What Node loads: the engine, and of tree-sitter what npm's packages do not have for the target.
 if(MINGW)
   include(windows_addon.cmake)
+elseif(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  include(linux_addon.cmake)
 endif()
 
 function(add_addon target name)

@@ -3,12 +3,12 @@
 // build/native-win32-x64/; with --tests, those of the kernels and the engine too.
 // Needs a C++20 compiler, CMake, and Ninja or make; downloads nothing.
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { readElf } from "./elf.mjs";
+import { readElf, tooNew } from "./elf.mjs";
 
 const require = createRequire(import.meta.url);
 const native = dirname(fileURLToPath(import.meta.url));
@@ -44,7 +44,8 @@ function missingGrammars() {
   const grammars = Object.keys(dependencies).filter((name) => name.startsWith("tree-sitter-"));
   return grammars.filter((name) => {
     const prebuilt = join(folderOf(name), "prebuilds", target, `${name}.node`);
-    return !existsSync(prebuilt) || readElf(prebuilt)?.processor !== processor;
+    const elf = existsSync(prebuilt) ? readElf(prebuilt) : null;
+    return elf?.processor !== processor || tooNew(elf.versions).length > 0;
   });
 }
 
@@ -54,8 +55,9 @@ const crossing = [
   `--CDCMAKE_TOOLCHAIN_FILE=${join(native, toolchains[target] ?? "")}`,
   `--CDRINGSIDE_NODE_API_DEF=${join(folderOf("node-api-headers"), "def", "node_api.def")}`,
 ];
-// The runtime that npm has asks for Node-API 10, which Node 20 (VS Code up to 1.100) lacks, and crashes it.
-const buildsRuntime = crosses;
+// The runtime that npm has asks for Node-API 10, which Node 20 (VS Code up to 1.100) lacks, and crashes it;
+// on Linux also for a C++ library that many systems lack.
+const buildsRuntime = crosses || process.platform === "linux";
 const options = [
   `--CDRINGSIDE_NODE_ADDON_API=${folderOf("node-addon-api")}`,
   `--CDRINGSIDE_TREE_SITTER=${buildsRuntime ? folderOf("tree-sitter") : ""}`,
@@ -79,5 +81,12 @@ const addon = join(output, "ringside.node");
 if (!existsSync(addon)) {
   console.error(`The build ended well, but ${addon} is not there.`);
   process.exit(1);
+}
+if (target.startsWith("linux-")) {
+  for (const name of readdirSync(output).filter((file) => file.endsWith(".node"))) {
+    const versions = tooNew(readElf(join(output, name))?.versions ?? []);
+    if (versions.length === 0) continue;
+    console.warn(`${name} needs ${versions.join(", ")}: where VS Code's server runs, it may not load.`);
+  }
 }
 console.log(addon);

@@ -51,3 +51,18 @@ function versionsNeeded(bytes) {
   }
   return versions;
 }
+
+// What VS Code's server asks of a remote host, and so all that an extension may.
+const SUPPORTED = { GLIBC: "2.28", GLIBCXX: "3.4.25", CXXABI: "1.3.11" };
+
+/** Of `versions`, those that a system need not have on which VS Code's server runs. */
+export function tooNew(versions) {
+  return versions.filter((name) => {
+    const [library, version] = name.split("_");
+    return SUPPORTED[library] !== undefined && isAbove(version, SUPPORTED[library]);
+  });
+}
+
+function isAbove(version, limit) {
+  return version.localeCompare(limit, "en", { numeric: true }) > 0;
+}

@@ -12,6 +12,7 @@ interface Elf {
 
 interface Module {
   readElf(path: string): Elf | null;
+  tooNew(versions: readonly string[]): string[];
 }
 
 const root = join(__dirname, "../..");
@@ -46,5 +47,12 @@ suite("libraries for Linux", () => {
       assert.equal(await read(bytes.subarray(0, length)), null, `${length} bytes`);
     }
     assert.equal(await read(Buffer.from("no library".repeat(20))), null);
+  });
+  test("are too new beyond what VS Code's server needs itself", async () => {
+    const { tooNew } = await loading;
+    const fine = ["GLIBC_2.9", "GLIBC_2.28", "GLIBCXX_3.4.25", "CXXABI_1.3.11", "GCC_14.0.0"];
+    assert.deepEqual(tooNew(fine), []);
+    const not = ["GLIBC_2.29", "GLIBC_2.100", "GLIBC_3.0", "GLIBCXX_3.4.26", "CXXABI_1.3.13"];
+    assert.deepEqual(tooNew(not), not);
   });
 });
