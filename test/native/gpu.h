@@ -24,7 +24,7 @@ void name_gpu_library();
 // available_backends(), and "cuda" where there is one.
 std::vector<std::string> tested_backends();
 
-// Whether there is a GPU, emulated or real: not on Windows, for which the emulator is not written.
+// Whether there is a GPU, emulated or real: not where the tests run on another platform.
 bool has_gpu();
 
 // What can be done to an emulated GPU; nothing where the library is a real one's. See

@@ -1,4 +1,5 @@
-// For Windows, in place of gpu.cpp: the emulator switches between threads as POSIX alone can.
+// For another platform, in place of gpu.cpp: the emulated library is this one's. On Windows it
+// could not be: it switches between threads as POSIX alone can.
 #include "gpu.h"
 
 namespace ringside {
