@@ -65,7 +65,10 @@ def votes_of(tokens: list[int], specials: int, end: int) -> list[tuple[int, dict
 
 
 def mixed(
-    logits: Tensor, targets: list[int], votes: list[tuple[int, dict[int, float]]], shares: list[float]
+    logits: Tensor,
+    targets: list[int],
+    votes: list[tuple[int, dict[int, float]]],
+    shares: list[float],
 ) -> tuple[Tensor, Tensor]:
     """logits [T, V] -> nats [T] of each target, and whether it was the likeliest [T]."""
     log_p = logits.log_softmax(-1)

@@ -218,14 +218,16 @@ def of_copying(
     files: list[dict],
     alone: dict,
 ) -> dict:
-    """The same figures where what stood in the text before is mixed in, which `alone` is without."""
+    """The same figures with copying, which `alone` is without."""
     bits, accuracy = score_files(model, encoder, files)
     sizes = [len(file["text"].encode()) for file in files]
     result = {
         "bitsPerByte": sum(bits) / sum(sizes),
         "tokenAccuracy": accuracy,
         "languages": {
-            language: sum(b for b, file in zip(bits, files, strict=True) if file["language"] == language)
+            language: sum(
+                b for b, file in zip(bits, files, strict=True) if file["language"] == language
+            )
             / row["bytes"]
             for language, row in alone["languages"].items()
         },
@@ -262,13 +264,17 @@ def table(result: dict) -> str:
                 f"{name} {row['natsPerToken']:.4f} nats/token, {row['tokenAccuracy']:.4f} right"
             )
     if copied := result.get("copying"):
-        lines.append(f"copying: {copied['bitsPerByte']:.3f} bits per byte, "
-                     f"{copied['tokenAccuracy']:.4f} right")
+        lines.append(
+            f"copying: {copied['bitsPerByte']:.3f} bits per byte, "
+            f"{copied['tokenAccuracy']:.4f} right"
+        )
         for name, bits in copied["languages"].items():
             lines.append(f"  {name:12} {bits:.3f}")
         if middles := copied.get("middles"):
-            lines.append(f"  middles {middles['natsPerToken']:.4f} nats/token, "
-                         f"{middles['tokenAccuracy']:.4f} right")
+            lines.append(
+                f"  middles {middles['natsPerToken']:.4f} nats/token, "
+                f"{middles['tokenAccuracy']:.4f} right"
+            )
     return "\n".join(lines)
 
 

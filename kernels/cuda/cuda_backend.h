@@ -162,7 +162,7 @@ class Cuda final : public Backend {
   DrawState* draw_state_ = nullptr;
   DrawPart* draw_parts_ = nullptr;
   Candidate* copied_ = nullptr;  // [kMostMixed]
-  Choice* choices_ = nullptr;  // [2], the host's
+  Choice* choices_ = nullptr;    // [2], the host's
   int drawn_ = 0;
 };
 
