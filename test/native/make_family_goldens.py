@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes test/fixtures/native/families.json: the logits and the greedy text of a tiny random model of
-every family, in every type of weights, as Hugging Face transformers computes them in float32 (the
-Bailing families: oracle/ring_linear.py).
+"""Writes test/fixtures/native/families.json: the logits and the greedy text of a tiny random model
+of every family, in every type of weights, as Hugging Face transformers computes them in float32
+(the Bailing families: oracle/ring_linear.py).
 
-Weights are a hash of their names, so none are checked in: hashed_files.cpp makes the same files.
-A quantized type's weights are dequantized here by the `gguf` package, and the model runs in float32.
+Weights are a hash of their names, so none are checked in: hashed_files.cpp makes the same files. A
+quantized type's weights are dequantized here by the `gguf` package, and the model runs in float32.
 
 Needs numpy, torch, transformers and gguf. Run: python test/native/make_family_goldens.py
 """
@@ -29,8 +29,8 @@ from oracle import ring_linear  # noqa: E402
 OUT = Path(__file__).parent.parent / "fixtures" / "native" / "families.json"
 PROMPT = 24  # tokens
 GREEDY = 64
-# The best token must lead by this share of the largest logit wherever it is chosen, so that rounding
-# cannot change the text; else the hash takes another salt.
+# The best token must lead by this share of the largest logit wherever it is chosen, so that
+# rounding cannot change the text; else the hash takes another salt.
 LEAD = 1e-3
 
 GGUF_TYPES = "F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K Q5_K Q6_K".split()

@@ -57,7 +57,8 @@ SPACE = "\u2581"
 WORDS = (
     "The quick brown fox doesn't jump; it's we'll they've I'm you'd they're DON'T 1234 3.14 "
     "HTTPServer "
-    "naïve café über Ελληνικά привет мир שלום עולם مرحبا नमस्ते สวัสดี 日本語 日本 中文 한국어 가나다 🙂🙂 👍🏽 "
+    "naïve café über Ελληνικά привет мир שלום עולם مرحبا नमस्ते สวัสดี 日本語 日本 中文 "
+    "한국어 가나다 🙂🙂 👍🏽 "
     "\u00a0\u3000x\ty\r\n\r\n  \n\n\n        if (x) {\n            return;\n        }\n"
 )
 
