@@ -89,7 +89,8 @@ nothing of the spread between seeds, and {steps} steps are few.
 
 INFILLING = """
 Of the {problems} lines that HumanEval-SingleLineInfilling takes out (Bavarian et al. 2022), the
-engine, greedy, writes {exact:.2%} exactly, and {without:.2%} with the syntax features withheld.
+model alone, greedy, writes {exact:.2%} exactly, and {without:.2%} with the syntax features
+withheld. With copying it writes {copying:.2%}.
 """
 
 LIMITS = """
@@ -176,11 +177,14 @@ def measured_section(result: dict, report: dict) -> str:
 
 
 def infilling_section(runs: list[dict]) -> str:
-    """What test/eval/infilling.ts said, with the syntax gate and without."""
-    with_gate, without = sorted(runs, key=lambda run: not run["syntaxGate"])
-    exact = with_gate["exactMatch"]
+    """What test/eval/infilling.ts said of the model alone, without the syntax gate, and with
+    copying."""
+    alone, without, copying = runs
     return INFILLING.format(
-        problems=with_gate["problems"], exact=exact, without=without["exactMatch"]
+        problems=alone["problems"],
+        exact=alone["exactMatch"],
+        without=without["exactMatch"],
+        copying=copying["exactMatch"],
     )
 
 

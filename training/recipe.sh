@@ -73,12 +73,15 @@ LD_PRELOAD=$jemalloc "$PYTHON" copying.py --model "$model" --data "$work/train.n
 step "$work/evaluation.json" sh -c "\"$PYTHON\" evaluate.py --model $model \
   --corpus $work/corpus.jsonl --checkpoint $work/run/checkpoint.pt --middles $work/heldout.npz \
   --json | tee $work/evaluation.txt | tail -n 1 > $work/evaluation.json"
-infill() { # [--no-gate]: its JSON line
+infill() { # [--no-gate] [--no-copy]: its JSON line
   (cd .. && node --import tsx test/eval/infilling.ts --model "models/ringside-$size" --json "$@" \
     "$HUMANEVAL/HumanEval-SingleLineInfilling.jsonl.gz" | tail -n 1)
 }
-infill_both() { printf '[%s, %s]\n' "$(infill)" "$(infill --no-gate)" > "$work/infilling.json"; }
-step "$work/infilling.json" infill_both
+infill_all() {
+  printf '[%s, %s, %s]\n' "$(infill --no-copy)" "$(infill --no-copy --no-gate)" "$(infill)" \
+    > "$work/infilling.json"
+}
+step "$work/infilling.json" infill_all
 step "$work/ablations/ablations.json" "${ablate[@]}" \
   --heldout "$work/heldout.npz" --out "$work/ablations"
 "$PYTHON" card.py --work "$work" --run "$work/run" --model "$model" \
