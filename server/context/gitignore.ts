@@ -32,13 +32,15 @@ export class GitIgnores {
     const from = inside(root, path);
     if (from === null) return null;
     const parts = from.split("/");
+    const last = parts.pop()!;
     let folder = root;
-    for (const part of parts.slice(0, -1)) {
+    for (const part of parts) {
       folder = join(folder, part);
       const because = this.folderBecause(root, folder);
       if (because !== null) return because;
     }
-    return isFolder ? this.folderBecause(root, path) : this.decide(root, path, false);
+    const spelled = join(folder, last); // as the root is: on Windows `path` may have other capitals
+    return isFolder ? this.folderBecause(root, spelled) : this.decide(root, spelled, false);
   }
 
   /** The files have changed, or may have. */
