@@ -6,6 +6,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findNvcc } from "../native/nvcc.mjs";
+import { failedCases } from "./failed_cases.mjs";
 import { installNvcc, setUp } from "./host/setup.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -44,12 +45,6 @@ function doctest(source, build, program) {
   const { ok, output } = run(join(root, build, program), []);
   const counts = /test cases:\s+\d+ \|\s+(\d+) passed \|\s+(\d+) failed/.exec(output);
   return { ok, output: failedCases(output), ...countsOf(counts, ok) };
-}
-
-/** Of doctest's output, the cases that failed: those that passed may have much to say. */
-function failedCases(output) {
-  const cases = output.split(/^={20,}$/m);
-  return cases.filter((each) => /\bERROR\b|Status: FAILURE/.test(each)).join("");
 }
 
 function countsOf(match, ok) {

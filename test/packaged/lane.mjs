@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { failedCases } from "../failed_cases.mjs";
 import { stage } from "./stage.mjs";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -46,7 +47,7 @@ export class Lane {
     const start = Date.now();
     const { ok, output } = await machine.run(join(this.folder, program), args);
     const summary = /test cases:\s+\d+ \|\s+(\d+) passed \|\s+(\d+) failed/.exec(output);
-    this.count(name, output, counts(summary?.[1], summary?.[2], ok), start);
+    this.count(name, failedCases(output) || output, counts(summary?.[1], summary?.[2], ok), start);
   }
 
   /**
