@@ -238,7 +238,7 @@ try {
     const labels = (await rows.allTextContents()).join("\n");
     for (const each of [
       /Ringside small/,
-      /file or folder/,
+      /A folder\.\.\./,
       /Qwen2\.5-Coder/,
       /a completion here/,
     ]) {
