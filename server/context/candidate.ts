@@ -41,10 +41,14 @@ export function jaccard(a: ReadonlySet<string>, b: ReadonlySet<string>): number 
   return common === 0 ? 0 : common / (a.size + b.size - common);
 }
 
-/** Lines `start` to `end` of a text, without blank ones at either side. */
+/**
+ * Lines `start` to `end` of a text, without blank ones at either side, and without blanks at their ends: those are
+ * of a line that was left half written, and would say that such a line ends there.
+ */
 export function textOf(lines: readonly string[], { start, end }: LineRange): string {
   return `${lines
     .slice(Math.max(0, start), end)
+    .map((line) => line.trimEnd())
     .join("\n")
     .replace(/^\s*\n|\s+$/g, "")}\n`;
 }

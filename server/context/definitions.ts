@@ -3,7 +3,7 @@
 
 import { type OpenDocument, shortPath } from "../document";
 import type { DefinitionNear } from "../protocol";
-import type { Candidate } from "./candidate";
+import { type Candidate, textOf } from "./candidate";
 
 const MAX_LINES = 24; // of one definition
 const MOVED_LINES = 8; // within which the answer stays good
@@ -65,7 +65,7 @@ export class Definitions {
           file: definition.uri,
           path: shortPath(definition.uri),
           range: { start: definition.line, end: definition.line + lines.length },
-          text: `${lines.join("\n").trimEnd()}\n`,
+          text: textOf(lines, { start: 0, end: lines.length }),
         };
       });
   }

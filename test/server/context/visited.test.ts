@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { linesOf } from "../../../server/context/candidate";
+import { linesOf, textOf } from "../../../server/context/candidate";
 import type { OpenDocument } from "../../../server/document";
 import { VisitedPlaces } from "../../../server/context/visited";
 
@@ -32,6 +32,14 @@ function check(visits: readonly string[], expected: readonly string[]) {
 suite("lines of a document", () => {
   test("are read as far as they are wanted", () =>
     assert.deepEqual(linesOf({ ...open("a.ts"), text: "a\r\nb\nc\nd" }, 3), ["a", "b", "c"]));
+});
+
+suite("lines shown of a document", () => {
+  const shown = (lines: string[], start: number, end: number) => textOf(lines, { start, end });
+  test("have no blank ones at either side", () =>
+    assert.equal(shown(["a", " ", "  b", "c", "", "d"], 1, 5), "  b\nc\n"));
+  test("do not end in the blanks of what is half written", () =>
+    assert.equal(shown(["f() {", "  return ", "}\t"], 0, 3), "f() {\n  return\n}\n"));
 });
 
 suite("visited places", () => {
