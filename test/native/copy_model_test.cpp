@@ -14,6 +14,7 @@
 #include "gpu.h"
 #include "loaded_model.h"
 #include "requests.h"
+#include "texts.h"
 #include "tiny_model.h"
 
 using namespace ringside;
@@ -61,30 +62,6 @@ Voted by_definition(std::span<const Token> text, std::span<const float> shares) 
   for (auto& [token, weight] : result.candidates) weight /= total;
   if (longest > 0) result.share = shares[std::min(longest, shares.size() - 1)];
   return result;
-}
-
-std::vector<Token> repetitive(std::mt19937& random, size_t size, int vocabulary) {
-  std::vector<Token> tokens;
-  while (tokens.size() < size) {
-    const size_t from = tokens.size() < 40 ? tokens.size() : random() % (tokens.size() - 20);
-    for (size_t i = 0; i < 20; i++) {
-      const bool copied = from + i < tokens.size() && random() % 8 != 0;
-      tokens.push_back(copied ? tokens[from + i] : Token(random() % size_t(vocabulary)));
-    }
-  }
-  return tokens;
-}
-
-// Reads what of `tokens` is not read; returns the last one's index in its batch.
-size_t read(Model& model, Sequence& sequence, std::span<const Token> tokens) {
-  size_t last = 0;
-  while (sequence.size() < tokens.size()) {
-    const auto unread = tokens.subspan(sequence.size());
-    const auto batch = unread.first(std::min(unread.size(), model.max_batch()));
-    model.read(sequence, batch, Outputs::last);
-    last = batch.size() - 1;
-  }
-  return last;
 }
 
 std::vector<Choice> write(Model& model, Sequence& sequence, std::span<const Token> prompt,

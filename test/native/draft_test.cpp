@@ -9,6 +9,7 @@
 #include "gpu.h"
 #include "loaded_model.h"
 #include "requests.h"
+#include "texts.h"
 #include "tiny_model.h"
 
 using namespace ringside;
@@ -37,13 +38,7 @@ struct Written {
 Written write(Model& model, Sequence& sequence, std::span<const Token> prompt, size_t count,
               const Sampling& sampling, Draft* draft) {
   sequence.truncate(0);
-  size_t last = 0;
-  while (sequence.size() < prompt.size()) {
-    const auto unread = prompt.subspan(sequence.size());
-    const auto batch = unread.first(std::min(unread.size(), model.max_batch()));
-    model.read(sequence, batch, Outputs::last);
-    last = batch.size() - 1;
-  }
+  const size_t last = read(model, sequence, prompt);
   Decoder decoder(model, sequence, sampling, model.config().vocab_size, last, draft);
   Written written;
   while (written.tokens.size() < count && !decoder.full()) {
@@ -54,19 +49,6 @@ Written write(Model& model, Sequence& sequence, std::span<const Token> prompt, s
   written.guessed = decoder.guessed();
   written.right = decoder.right();
   return written;
-}
-
-// A text that repeats itself with changes.
-std::vector<Token> repetitive(std::mt19937& random, size_t size) {
-  std::vector<Token> tokens;
-  while (tokens.size() < size) {
-    const size_t from = tokens.size() < 40 ? tokens.size() : random() % (tokens.size() - 20);
-    for (size_t i = 0; i < 20; i++) {
-      const bool copied = from + i < tokens.size() && random() % 8 != 0;
-      tokens.push_back(copied ? tokens[from + i] : Token(random() % 320));
-    }
-  }
-  return tokens;
 }
 
 }  // namespace

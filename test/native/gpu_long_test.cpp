@@ -9,6 +9,7 @@
 #include "device_error.h"
 #include "gpu.h"
 #include "loaded_model.h"
+#include "texts.h"
 #include "tiny_model.h"
 
 using namespace ringside;
@@ -45,17 +46,6 @@ std::vector<Token> random_tokens(std::mt19937& random, size_t n) {
   std::vector<Token> tokens(n);
   for (Token& token : tokens) token = Token(random() % 320);
   return tokens;
-}
-
-// Reads the rest of `tokens`. Returns the index of the last one in its batch.
-size_t read(Model& model, Sequence& sequence, std::span<const Token> tokens, size_t batch = 1000) {
-  size_t n = 0;
-  while (sequence.size() < tokens.size()) {
-    const auto rest = tokens.subspan(sequence.size());
-    n = std::min({batch, model.max_batch(), rest.size()});
-    model.read(sequence, rest.first(n));
-  }
-  return n - 1;
 }
 
 // The best tokens behind what the sequence has read, `count` of them. Where `leaves`, the last step
