@@ -183,9 +183,9 @@ try {
     await openFile("cart.ts");
     await goTo(26, 7);
     await run("Snippets: Insert Snippet");
-    await page.locator(".quick-input-widget input[type=text]").fill("For Loop");
+    await page.locator(".quick-input-widget input[type=text]").fill("If Statement");
     await page.keyboard.press("Enter");
-    await page.keyboard.type("index", { delay: 60 });
+    await page.keyboard.type("item", { delay: 60 });
     const before = await text();
     await ghostText();
     await page.keyboard.press("Tab");
