@@ -16,6 +16,8 @@ import pathlib
 
 import numpy as np
 import torch
+from folder import read
+from tokenizer import END, SPECIALS
 from torch import Tensor
 
 MOST_MATCH = 12  # tokens
@@ -105,9 +107,6 @@ def fit(own: np.ndarray, copied: np.ndarray, matched: np.ndarray) -> list[float]
 
 @torch.no_grad()
 def fitted(folder: pathlib.Path, data: pathlib.Path, rows: int) -> list[float]:
-    from folder import read
-    from tokenizer import END, SPECIALS
-
     model = read(folder)
     shard = dict(np.load(data))
     order = np.random.default_rng(0).permutation(len(shard["tokens"]))  # as in train.Data
