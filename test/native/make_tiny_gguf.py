@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes test/fixtures/native/qwen2-tiny.gguf: a whole model as people have it, of random weights,
-for tests through the addon and the server: tokenizer, FIM and chat tokens, chat template, Q8_0 weights.
+for tests through the addon and the server: tokenizer, FIM and chat tokens, chat template, Q8_0
+weights.
 
 Needs numpy and gguf. Run: python test/native/make_tiny_gguf.py
 """
