@@ -137,23 +137,22 @@ def data_section(report: dict, tokens: float) -> str:
 
 
 def measured_section(result: dict, report: dict) -> str:
+    copying = "copyingBitsPerByte" in result
+    columns = {
+        "ringside-small": "bitsPerByte",
+        **({"copying": "copyingBitsPerByte"} if copying else {}),
+        "xz -9e": "xzBitsPerByte",
+        "order 5": "ngramBitsPerByte",
+    }
     rows = [
-        [name, *(f"{row[key]:.3f}" for key in ("bitsPerByte", "xzBitsPerByte", "ngramBitsPerByte"))]
+        [name, *(f"{row[key]:.3f}" for key in columns.values())]
         for name, row in {**result["languages"], "**all**": result}.items()
     ]
-    header = ["Language", "ringside-small", "xz -9e", "order 5"]
-    copying = result.get("copying")
-    if copying:
-        header.insert(2, "copying")
-        for row, bits in zip(
-            rows, [*copying["languages"].values(), copying["bitsPerByte"]], strict=True
-        ):
-            row.insert(2, f"{bits:.3f}")
     text = MEASURED.format(
         files=result["files"],
         kilobytes=result["bytes"] / 1e3,
         heldout=sum(package["split"] == "heldout" for package in report["packages"]),
-        table=markdown(header, rows),
+        table=markdown(["Language", *columns], rows),
         better_xz=result["filesBetterThanXz"],
         better_ngram=result["filesBetterThanNgram"],
         accuracy=result["tokenAccuracy"],
@@ -169,9 +168,9 @@ def measured_section(result: dict, report: dict) -> str:
     )
     if copying:
         text += COPYING.format(
-            accuracy=copying["tokenAccuracy"],
-            middle_loss=copying["middles"]["natsPerToken"],
-            middle_accuracy=copying["middles"]["tokenAccuracy"],
+            accuracy=result["copyingTokenAccuracy"],
+            middle_loss=result["copyingMiddles"]["natsPerToken"],
+            middle_accuracy=result["copyingMiddles"]["tokenAccuracy"],
         )
     return text
 

@@ -13,7 +13,7 @@ import lzma
 import math
 import pathlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import copying
 import ngram
@@ -63,19 +63,23 @@ def windows_of(ids: list[int], head: list[int]) -> Iterator[tuple[list[int], int
 
 @torch.no_grad()
 def score(
-    model: Ringside, tokens: Tensor, features: Tensor, set_of: Tensor
+    model: Ringside,
+    tokens: Tensor,
+    features: Tensor,
+    set_of: Tensor,
+    shares: Sequence[float] = (),
 ) -> tuple[Tensor, Tensor]:
     """tokens [B, T] -> nats [B, T-1] of each token given those before, and whether it was the
-    likeliest. With copying, where the model's config has shares for it."""
+    likeliest. `shares`: those of copying; none: the model alone."""
     logits = model(tokens[:, :-1], features, set_of[:, :-1])
     targets = tokens[:, 1:]
-    if model.config.copy_shares:
+    if shares:
         rows = [
             copying.mixed(
                 logits[row],
                 targets[row].tolist(),
                 copying.votes_of(tokens[row, :-1].tolist(), len(SPECIALS), END),
-                model.config.copy_shares,
+                shares,
             )
             for row in range(len(tokens))
         ]
@@ -84,7 +88,9 @@ def score(
     return nats, logits.argmax(-1) == targets
 
 
-def score_files(model: Ringside, encoder: Encoder, files: list[dict]) -> tuple[list[float], float]:
+def score_files(
+    model: Ringside, encoder: Encoder, files: list[dict], shares: Sequence[float] = ()
+) -> tuple[list[float], float]:
     """Bits of each file (its end included, its path given), and the share of tokens guessed
     right."""
     work = []
@@ -99,7 +105,7 @@ def score_files(model: Ringside, encoder: Encoder, files: list[dict]) -> tuple[l
         batch = work[start : start + BATCH]
         longest = len(batch[-1][1])
         tokens = torch.tensor([t + [END] * (longest - len(t)) for _, t, _ in batch])
-        nats, hits = score(model, tokens, no_features, torch.zeros_like(tokens))
+        nats, hits = score(model, tokens, no_features, torch.zeros_like(tokens), shares)
         for row, (index, window, judged) in enumerate(batch):
             part = slice(len(window) - 1 - judged, len(window) - 1)
             bits[index] += float(nats[row, part].sum()) / math.log(2)
@@ -107,7 +113,9 @@ def score_files(model: Ringside, encoder: Encoder, files: list[dict]) -> tuple[l
     return bits, right / total
 
 
-def score_rows(model: Ringside, shard: dict, rows: int, gate: bool) -> dict[str, np.ndarray]:
+def score_rows(
+    model: Ringside, shard: dict, rows: int, gate: bool, shares: Sequence[float] = ()
+) -> dict[str, np.ndarray]:
     """On the shard's first rows: `middles` [n, 3], nats, tokens and tokens guessed right of each
     middle; `text` [rows], mean nats a token of each whole row."""
     places = shard["places"][shard["places"][:, 0] < rows]
@@ -117,7 +125,8 @@ def score_rows(model: Ringside, shard: dict, rows: int, gate: bool) -> dict[str,
         some = slice(start, min(rows, start + BATCH))
         tokens = torch.from_numpy(shard["tokens"][some].astype(np.int64))
         set_of = torch.from_numpy(shard["set_of"][some].astype(np.int64))
-        nats, hits = score(model, tokens, features, set_of if gate else torch.zeros_like(set_of))
+        given = set_of if gate else torch.zeros_like(set_of)
+        nats, hits = score(model, tokens, features, given, shares)
         text += nats.mean(-1).tolist()
         for row, first, end in places[(places[:, 0] >= start) & (places[:, 0] < some.stop)]:
             part = slice(first, end - 1)
@@ -166,14 +175,24 @@ def evaluate(arguments: argparse.Namespace) -> dict:
     base = baselines(arguments.corpus, files, arguments.corpus.with_name("baselines.json"))
     encoder = Encoder(arguments.model / "tokenizer.json")
     model = read(arguments.model)
-    shares, model.config.copy_shares = model.config.copy_shares, []
     bits, accuracy = score_files(model, encoder, files)
+    values = {
+        "bitsPerByte": bits,
+        "xzBitsPerByte": base["xz"],
+        "ngramBitsPerByte": base["ngram"],
+    }
+    shares = model.config.copy_shares
+    if shares:
+        values["copyingBitsPerByte"], copying_accuracy = score_files(model, encoder, files, shares)
+
+    def per_byte(of: list[int]) -> dict[str, float]:
+        size = sum(sizes[i] for i in of)
+        return {name: sum(all_bits[i] for i in of) / size for name, all_bits in values.items()}
+
     result = {
         "files": len(files),
         "bytes": sum(sizes),
-        "bitsPerByte": sum(bits) / sum(sizes),
-        "xzBitsPerByte": sum(base["xz"]) / sum(sizes),
-        "ngramBitsPerByte": sum(base["ngram"]) / sum(sizes),
+        **per_byte(list(range(len(files)))),
         "filesBetterThanXz": sum(b < x for b, x in zip(bits, base["xz"], strict=True)),
         "filesBetterThanNgram": sum(b < n for b, n in zip(bits, base["ngram"], strict=True)),
         "tokenAccuracy": accuracy,
@@ -182,13 +201,7 @@ def evaluate(arguments: argparse.Namespace) -> dict:
     for language in sorted({file["language"] for file in files}):
         of = [i for i, file in enumerate(files) if file["language"] == language]
         size = sum(sizes[i] for i in of)
-        values = {
-            "bitsPerByte": bits,
-            "xzBitsPerByte": base["xz"],
-            "ngramBitsPerByte": base["ngram"],
-        }
-        means = {name: sum(all_bits[i] for i in of) / size for name, all_bits in values.items()}
-        result["languages"][language] = {"files": len(of), "bytes": size, **means}
+        result["languages"][language] = {"files": len(of), "bytes": size, **per_byte(of)}
     if arguments.checkpoint:
         trained = read_checkpoint(
             arguments.checkpoint, Config.load(arguments.model / "config.json")
@@ -206,36 +219,9 @@ def evaluate(arguments: argparse.Namespace) -> dict:
         result["middlesWithoutFeatures"] = of_middles(without)
         result["featuresGain"] = difference(with_features, without)["middles"]
     if shares:
-        model.config.copy_shares = shares
-        result["copying"] = of_copying(arguments, model, encoder, files, result)
-    return result
-
-
-def of_copying(
-    arguments: argparse.Namespace,
-    model: Ringside,
-    encoder: Encoder,
-    files: list[dict],
-    alone: dict,
-) -> dict:
-    """The same figures with copying, which `alone` is without."""
-    bits, accuracy = score_files(model, encoder, files)
-    sizes = [len(file["text"].encode()) for file in files]
-    result = {
-        "bitsPerByte": sum(bits) / sum(sizes),
-        "tokenAccuracy": accuracy,
-        "languages": {
-            language: sum(
-                b for b, file in zip(bits, files, strict=True) if file["language"] == language
-            )
-            / row["bytes"]
-            for language, row in alone["languages"].items()
-        },
-    }
-    if arguments.middles:
-        shard = dict(np.load(arguments.middles))
-        rows = min(arguments.rows, len(shard["tokens"]))
-        result["middles"] = of_middles(score_rows(model, shard, rows, gate=True))
+        result["copyingTokenAccuracy"] = copying_accuracy
+    if shares and arguments.middles:
+        result["copyingMiddles"] = of_middles(score_rows(model, shard, rows, True, shares))
     return result
 
 
@@ -254,26 +240,16 @@ def table(result: dict) -> str:
         "unquantizedBitsPerByte",
         "unquantizedTokenAccuracy",
         "accuracyKept",
+        "copyingBitsPerByte",
+        "copyingTokenAccuracy",
     ):
         if name in result:
             lines.append(f"{name} {result[name]:.4f}")
-    for name in ("middles", "middlesWithoutFeatures"):
+    for name in ("middles", "middlesWithoutFeatures", "copyingMiddles"):
         if name in result:
             row = result[name]
             lines.append(
                 f"{name} {row['natsPerToken']:.4f} nats/token, {row['tokenAccuracy']:.4f} right"
-            )
-    if copied := result.get("copying"):
-        lines.append(
-            f"copying: {copied['bitsPerByte']:.3f} bits per byte, "
-            f"{copied['tokenAccuracy']:.4f} right"
-        )
-        for name, bits in copied["languages"].items():
-            lines.append(f"  {name:12} {bits:.3f}")
-        if middles := copied.get("middles"):
-            lines.append(
-                f"  middles {middles['natsPerToken']:.4f} nats/token, "
-                f"{middles['tokenAccuracy']:.4f} right"
             )
     return "\n".join(lines)
 
