@@ -146,7 +146,7 @@ constexpr size_t kMostMixed = 64;  // candidates that Backend::mix takes
 
 struct Choice {
   Token token = 0;
-  float log_probability = 0;  // natural, under the model itself: temperature 1, all tokens
+  float log_probability = 0;  // natural, by the logits as they are: temperature 1, all tokens
   bool finite = true;         // all logits were numbers; if not, the rest means nothing
 };
 
