@@ -110,6 +110,10 @@ GenerateRequest request_of(const Napi::Value& value) {
   if (!draft.IsUndefined()) request.draft = bool(draft.ToBoolean());
   const Napi::Value copy = options.Get("copy");
   request.copy = copy.IsUndefined() || bool(copy.ToBoolean());
+  request.behind = size_of(options, "behindFrom", 0);
+  request.behind_end = size_of(options, "behindTo", 0);
+  if (request.behind > request.behind_end || request.behind_end > request.tokens.size())
+    bad_request("behindFrom and behindTo must be a stretch of the tokens.");
   request.min_log_probability =
       number_of(options, "minLogProbability", request.min_log_probability);
   const Napi::Value single_line = options.Get("singleLine");

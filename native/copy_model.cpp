@@ -1,6 +1,7 @@
 #include "copy_model.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace ringside {
 
@@ -41,7 +42,7 @@ void keep_likeliest(std::vector<Candidate>& all) {
 
 }  // namespace
 
-CopyModel::CopyModel(std::span<const float> shares) {
+CopyModel::CopyModel(std::span<const float> shares, Tokens tokens) : tokens_(std::move(tokens)) {
   if (shares.empty()) return;
   for (size_t n = 0; n < shares_.size(); n++) shares_[n] = shares[std::min(n, shares.size() - 1)];
   for (size_t n = 1; n < shares_.size(); n++)
@@ -51,9 +52,38 @@ CopyModel::CopyModel(std::span<const float> shares) {
 void CopyModel::begin(size_t capacity) {
   text_.clear();
   text_.reserve(capacity);
+  given_ = 0;
+  behind_.reset();
+  lines_behind_ = {};
 }
 
 void CopyModel::append(Token token) { text_.push_back(token); }
+
+void CopyModel::set_behind(size_t first, size_t last) {
+  given_ = text_.size();
+  if (first >= last) return;
+  behind_ = text_[first];
+  const auto next_break = [&](size_t i) {
+    while (i < last && !breaks_line(text_[i])) i++;
+    return i;
+  };
+  const size_t rest_end = next_break(first);
+  lines_behind_[0] = {first, std::min(rest_end + 1, last)};
+  size_t next = rest_end;
+  while (next < last && breaks_line(text_[next])) next++;  // lines without text too
+  lines_behind_[1] = {next, std::min(next_break(next) + 1, last)};
+}
+
+// Whether the vote of `place` would go on with a line that says in its tokens so far what a line
+// behind the cursor says.
+bool CopyModel::repeats_a_line_behind(size_t place, size_t so_far) const {
+  for (const auto [begin, end] : lines_behind_) {
+    if (place + 1 != begin + so_far || place + 1 >= end) continue;
+    const auto written = text_.end() - std::ptrdiff_t(so_far);
+    if (std::equal(written, text_.end(), text_.begin() + std::ptrdiff_t(begin))) return true;
+  }
+  return false;
+}
 
 // A scan: an index would have to follow every way back. 2,000 tokens take 2 us.
 CopyModel::Votes CopyModel::votes() {
@@ -61,14 +91,23 @@ CopyModel::Votes CopyModel::votes() {
   if (!copies() || text_.size() < 2) return {};
   const size_t last = text_.size() - 1;
   const Token* const end = text_.data() + last;
+  const bool written = text_.size() > given_;
+  size_t line_so_far = 0;  // tokens
+  while (line_so_far <= last && !breaks_line(text_[last - line_so_far])) line_so_far++;
   size_t longest = 0;
   for (size_t i = last; i-- > 0;) {
     if (text_[i] != *end) continue;
+    if (line_so_far > 0 && repeats_a_line_behind(i, line_so_far)) continue;
+    Token next = text_[i + 1];
+    if (next == behind_) {
+      if (!written) continue;  // that nothing is missing was not asked
+      next = tokens_.end.value_or(next);
+    }
     const size_t most = std::min(kMostMatch, i + 1);
     size_t n = 1;
     while (n < most && text_[i - n] == *(end - n)) n++;
     longest = std::max(longest, n);
-    candidates_.push_back({kWeights[n], text_[i + 1]});
+    candidates_.push_back({kWeights[n], next});
   }
   if (shares_[longest] <= 0) return {};
   merge(candidates_);

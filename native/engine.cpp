@@ -54,6 +54,14 @@ constexpr size_t kLeastDeviceBytes = 64u << 20;
 // with a draft as without. The limit is set between that and what gains (0.9 GB).
 constexpr size_t kLeastDraftBytes = 64u << 20;
 
+CopyModel::Tokens tokens_of(const Tokenizer& tokenizer) {
+  CopyModel::Tokens tokens{tokenizer.eos(), std::vector<bool>(size_t(tokenizer.size()))};
+  for (Token token = 0; token < tokenizer.size(); token++) {
+    tokens.breaks_line[size_t(token)] = tokenizer.bytes(token).find('\n') != std::string_view::npos;
+  }
+  return tokens;
+}
+
 // What a GPU throws becomes what the engine throws.
 auto on_device(auto body) {
   try {
@@ -159,7 +167,7 @@ void Engine::load(const LoadOptions& options, const std::function<void(float)>& 
       sequence_ =
           std::make_unique<Sequence>(model_->config(), model_->placement(),
                                      model_->context_tokens(), model_->memory().checkpoint_every);
-      copy_ = CopyModel(model_->config().copy_shares);
+      copy_ = CopyModel(model_->config().copy_shares, tokens_of(tokenizer_));
       draft_ = Draft(model_->routed_share());
       drafts_ = model_->weight_bytes().fixed >= kLeastDraftBytes;
       return;
@@ -267,14 +275,27 @@ Generated Engine::generate_on(const GenerateRequest& request, const std::atomic<
   return result;
 }
 
+void Engine::begin_copying(const GenerateRequest& request) {
+  copy_.begin(sequence_->capacity());
+  size_t text = 0, behind = 0, behind_end = 0;
+  for (size_t i = 0; i < request.tokens.size(); i++) {
+    if (i == request.behind) behind = text;
+    const Token token = request.tokens[i];
+    if (token < tokenizer_.size() && !tokenizer_.is_special(token)) {
+      copy_.append(token);
+      text++;
+    }
+    if (i + 1 == request.behind_end) behind_end = text;
+  }
+  copy_.set_behind(behind, behind_end);
+}
+
 void Engine::decode(const GenerateRequest& request, size_t last_index,
                     const std::atomic<bool>& cancelled, const TextSink& on_text,
                     const std::function<void()>& on_first, Generated& result) {
   const bool copies = request.copy && copy_.copies();
   if (copies) {
-    copy_.begin(sequence_->capacity());
-    for (const Token token : request.tokens)
-      if (token < tokenizer_.size() && !tokenizer_.is_special(token)) copy_.append(token);
+    begin_copying(request);
   }
   Decoder decoder(*model_, *sequence_, request.sampling, tokenizer_.size(), last_index,
                   request.draft.value_or(drafts_) ? &draft_ : nullptr, copies ? &copy_ : nullptr);

@@ -39,6 +39,8 @@ struct GenerateRequest {
   std::optional<bool> draft;
   // Whether the model may copy, see CopyModel; most have nothing to copy with.
   bool copy = true;
+  // Of `tokens`, [behind, behind_end) stand behind the cursor; copying asks where.
+  size_t behind = 0, behind_end = 0;
   // Ends once the first line with text is less likely than this, a natural logarithm: who would not
   // show it need not wait for the rest.
   double min_log_probability = -std::numeric_limits<double>::infinity();
@@ -92,8 +94,7 @@ class Engine {
                      const TextSink& on_text);
 
   // The natural log probability of each token but the first, given those before it, by the model
-  // alone, without CopyModel. Empty if
-  // cancelled.
+  // alone, without CopyModel. Empty if cancelled.
   std::vector<float> score(std::span<const Token> tokens, const Syntax& syntax,
                            const std::atomic<bool>& cancelled);
 
@@ -107,6 +108,7 @@ class Engine {
                         const TextSink& on_text);
   std::vector<float> score_on(std::span<const Token> tokens, const Syntax& syntax,
                               const std::atomic<bool>& cancelled);
+  void begin_copying(const GenerateRequest& request);
   void decode(const GenerateRequest& request, size_t last_index, const std::atomic<bool>& cancelled,
               const TextSink& on_text, const std::function<void()>& on_first, Generated& result);
 

@@ -132,6 +132,9 @@ export interface GenerateRequest {
    * only models that bring how much of it (copy_shares in config.json) do so.
    */
   readonly copy?: boolean;
+  /** Of `tokens`, those from `behindFrom` up to `behindTo` stand behind the cursor: what is copied ends there. Default: none. */
+  readonly behindFrom?: number;
+  readonly behindTo?: number;
   /** Ends once the first line with text is less likely than this, a natural logarithm. Default: never. */
   readonly minLogProbability?: number;
   /** The only tokens that end the text; other special tokens then give their text. Default: every special token ends it. */

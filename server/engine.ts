@@ -97,12 +97,15 @@ export class ModelEngine implements Generator {
 
   /** Rejects with AbortError once `signal` fires, within a token, or once the engine is closed. */
   async generate(
-    { tokens, featuresFrom }: PromptTokens,
+    { tokens, featuresFrom, parts = [] }: PromptTokens,
     { until, features, ...options }: GenerateOptions,
     signal: AbortSignal,
   ): Promise<Generated> {
     const taken = Uint32Array.from(this.takesFeatures ? features : []);
-    return this.run({ tokens, featuresFrom, features: taken, ...options }, until, signal);
+    const suffix = parts.find(({ kind }) => kind === "suffix");
+    const behind = suffix === undefined ? {} : { behindFrom: suffix.start, behindTo: suffix.end };
+    const request = { tokens, featuresFrom, features: taken, ...behind, ...options };
+    return this.run(request, until, signal);
   }
 
   async chat(

@@ -54,10 +54,11 @@ export interface PromptTokens {
   readonly tokens: Uint32Array;
   /** Index of the first token that takes the cursor's syntax features. */
   readonly featuresFrom: number;
+  /** In the order of the tokens; special tokens are in none. */
+  readonly parts?: readonly PromptPart[];
 }
 
 export interface Prompt extends PromptTokens {
-  /** In the order of the tokens; special tokens are in none. */
   readonly parts: readonly PromptPart[];
 }
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import argparse
 import collections
+import dataclasses
 import heapq
 import json
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from folder import read
-from tokenizer import END, SPECIALS
+from tokenizer import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, SPECIALS
+from tokenizers import Tokenizer
 from torch import Tensor
 
 MOST_MATCH = 12  # tokens
@@ -26,44 +29,108 @@ MOST_MIXED = 64  # candidates
 
 
 class CopyModel:
-    """Where the end of the text stood before, each place votes for the token behind it."""
+    """Where the end of the text stood before, each place votes for the token behind it.
+    `breaks_line[token]`: whether its text holds a line break."""
 
-    def __init__(self) -> None:
+    def __init__(self, breaks_line: Sequence[bool]) -> None:
+        self.breaks_line = breaks_line
         self.text: list[int] = []
         self.places: dict[int, list[int]] = collections.defaultdict(list)
+        self.given = 0  # tokens that were there before anything was written
+        self.behind: int | None = None  # the first token behind the cursor
+        # With what ends each: what is behind the cursor in its line, and the next line with text.
+        self.lines_behind = [range(0), range(0)]
 
     def append(self, token: int) -> None:
         self.places[token].append(len(self.text))
         self.text.append(token)
+
+    def set_behind(self, first: int, last: int) -> None:
+        """All was appended that is there before anything is written, and of it [first, last) stands
+        behind the cursor."""
+        self.given = len(self.text)
+        if first >= last:
+            return
+        self.behind = self.text[first]
+
+        def next_break(start: int) -> int:
+            places = range(start, last)
+            return next((i for i in places if self.breaks_line[self.text[i]]), last)
+
+        start = rest_end = next_break(first)
+        while start < last and self.breaks_line[self.text[start]]:
+            start += 1
+        self.lines_behind = [
+            range(first, min(rest_end + 1, last)),
+            range(start, min(next_break(start) + 1, last)),
+        ]
+
+    def repeating(self) -> set[int]:
+        """The places whose votes would go on with a line that so far says what one behind the
+        cursor says."""
+        text, so_far = self.text, 0
+        while so_far < len(text) and not self.breaks_line[text[-1 - so_far]]:
+            so_far += 1
+        if so_far == 0:
+            return set()
+        return {
+            line[so_far] - 1
+            for line in self.lines_behind
+            if so_far < len(line) and text[line[0] : line[so_far]] == text[-so_far:]
+        }
 
     def votes(self) -> tuple[int, dict[int, float]]:
         """The tokens of the longest match, and how likely each candidate is: they sum to 1."""
         if not self.text:
             return 0, {}
         text, end, longest = self.text, len(self.text) - 1, 0
+        repeating = self.repeating()
         weights: dict[int, float] = collections.defaultdict(float)
         for place in self.places[text[end]][:-1]:
+            token = text[place + 1]
+            if place in repeating or (token == self.behind and len(text) == self.given):
+                continue
             matched, most = 1, min(MOST_MATCH, place + 1)
             while matched < most and text[place - matched] == text[end - matched]:
                 matched += 1
             longest = max(longest, matched)
-            weights[text[place + 1]] += GROWTH**matched
+            weights[END if token == self.behind else token] += GROWTH**matched
         kept = heapq.nlargest(MOST_MIXED, weights.items(), key=lambda item: (item[1], -item[0]))
         total = sum(weight for _, weight in kept)
         return longest, {token: weight / total for token, weight in kept}
 
 
-def votes_of(tokens: list[int], specials: int, end: int) -> list[tuple[int, dict[int, float]]]:
-    """votes() behind each token. Tokens below `specials` mark parts and are no text, and `end`
-    begins another."""
-    model, votes = CopyModel(), []
-    for token in tokens:
-        if token == end:
-            model = CopyModel()
-        elif token >= specials:
-            model.append(token)
-        votes.append(model.votes())
-    return votes
+@dataclasses.dataclass
+class Copier:
+    """How a model copies: `shares` by the tokens that match, and what CopyModel takes."""
+
+    shares: list[float]
+    breaks_line: list[bool]
+
+    @classmethod
+    def of(cls, folder: pathlib.Path, shares: list[float]) -> Copier:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        texts = (tokenizer.decode([token]) for token in range(tokenizer.get_vocab_size()))
+        return cls(shares, ["\n" in text for text in texts])
+
+    def votes_of(self, tokens: list[int]) -> list[tuple[int, dict[int, float]]]:
+        """votes() behind each of a row's tokens. Special tokens mark parts and are no text; END
+        begins another text."""
+        model, votes = CopyModel(self.breaks_line), []
+        behind = behind_end = 0
+        for token in tokens:
+            if token == END:
+                model, behind = CopyModel(self.breaks_line), 0
+            elif token == FIM_SUFFIX:
+                behind = len(model.text)
+            elif token == FIM_PREFIX:
+                behind_end = len(model.text)
+            elif token == FIM_MIDDLE:
+                model.set_behind(behind, behind_end)
+            elif token >= len(SPECIALS):
+                model.append(token)
+            votes.append(model.votes())
+        return votes
 
 
 def mixed(
@@ -107,7 +174,8 @@ def fit(own: np.ndarray, copied: np.ndarray, matched: np.ndarray) -> list[float]
 
 @torch.no_grad()
 def fitted(folder: pathlib.Path, data: pathlib.Path, rows: int) -> list[float]:
-    model = read(folder)
+    """The shares that fit the middles of `rows` rows best: a completion is one."""
+    model, copier = read(folder), Copier.of(folder, [])
     shard = dict(np.load(data))
     order = np.random.default_rng(0).permutation(len(shard["tokens"]))  # as in train.Data
     features = torch.from_numpy(shard["features"].astype(np.float32))
@@ -116,20 +184,21 @@ def fitted(folder: pathlib.Path, data: pathlib.Path, rows: int) -> list[float]:
         tokens = torch.from_numpy(shard["tokens"][row : row + 1].astype(np.int64))
         set_of = torch.from_numpy(shard["set_of"][row : row + 1].astype(np.int64))
         log_p = model(tokens[:, :-1], features, set_of[:, :-1])[0].log_softmax(-1)
-        targets = tokens[0, 1:]
-        own.append(log_p.gather(-1, targets[:, None])[:, 0].exp().numpy())
-        votes = votes_of(tokens[0, :-1].tolist(), len(SPECIALS), END)
-        pairs = zip(votes, targets.tolist(), strict=True)
-        copied.append([candidates.get(target, 0.0) for (_, candidates), target in pairs])
-        matched.append([n for n, _ in votes])
-    return fit(*(np.concatenate(each) for each in (own, copied, matched)))
+        votes = copier.votes_of(tokens[0, :-1].tolist())
+        for _, first, end in shard["places"][shard["places"][:, 0] == row]:
+            for t in range(first, end - 1):
+                target = int(tokens[0, t + 1])
+                own.append(float(log_p[t, target].exp()))
+                copied.append(votes[t][1].get(target, 0.0))
+                matched.append(votes[t][0])
+    return fit(np.array(own), np.array(copied), np.array(matched))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=pathlib.Path, required=True, help="a model folder")
     parser.add_argument("--data", type=pathlib.Path, required=True, help="the training shard")
-    parser.add_argument("--rows", type=int, default=100)
+    parser.add_argument("--rows", type=int, default=300)
     chosen = parser.parse_args()
     path = chosen.model / "config.json"
     shares = fitted(chosen.model, chosen.data, chosen.rows)

@@ -13,15 +13,16 @@ import lzma
 import math
 import pathlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import copying
 import ngram
 import numpy as np
 import torch
+from copying import Copier
 from folder import read, read_checkpoint
 from model import Config, Ringside
-from tokenizer import END, FILE_SEP, SPECIALS, Encoder
+from tokenizer import END, FILE_SEP, Encoder
 from torch import Tensor
 
 WINDOW = 2048  # tokens, as in training
@@ -67,19 +68,19 @@ def score(
     tokens: Tensor,
     features: Tensor,
     set_of: Tensor,
-    shares: Sequence[float] = (),
+    copier: Copier | None = None,
 ) -> tuple[Tensor, Tensor]:
     """tokens [B, T] -> nats [B, T-1] of each token given those before, and whether it was the
-    likeliest. `shares`: those of copying; none: the model alone."""
+    likeliest. `copier`: how the model copies; none: the model alone."""
     logits = model(tokens[:, :-1], features, set_of[:, :-1])
     targets = tokens[:, 1:]
-    if shares:
+    if copier:
         rows = [
             copying.mixed(
                 logits[row],
                 targets[row].tolist(),
-                copying.votes_of(tokens[row, :-1].tolist(), len(SPECIALS), END),
-                shares,
+                copier.votes_of(tokens[row, :-1].tolist()),
+                copier.shares,
             )
             for row in range(len(tokens))
         ]
@@ -89,7 +90,7 @@ def score(
 
 
 def score_files(
-    model: Ringside, encoder: Encoder, files: list[dict], shares: Sequence[float] = ()
+    model: Ringside, encoder: Encoder, files: list[dict], copier: Copier | None = None
 ) -> tuple[list[float], float]:
     """Bits of each file (its end included, its path given), and the share of tokens guessed
     right."""
@@ -105,7 +106,7 @@ def score_files(
         batch = work[start : start + BATCH]
         longest = len(batch[-1][1])
         tokens = torch.tensor([t + [END] * (longest - len(t)) for _, t, _ in batch])
-        nats, hits = score(model, tokens, no_features, torch.zeros_like(tokens), shares)
+        nats, hits = score(model, tokens, no_features, torch.zeros_like(tokens), copier)
         for row, (index, window, judged) in enumerate(batch):
             part = slice(len(window) - 1 - judged, len(window) - 1)
             bits[index] += float(nats[row, part].sum()) / math.log(2)
@@ -114,7 +115,7 @@ def score_files(
 
 
 def score_rows(
-    model: Ringside, shard: dict, rows: int, gate: bool, shares: Sequence[float] = ()
+    model: Ringside, shard: dict, rows: int, gate: bool, copier: Copier | None = None
 ) -> dict[str, np.ndarray]:
     """On the shard's first rows: `middles` [n, 3], nats, tokens and tokens guessed right of each
     middle; `text` [rows], mean nats a token of each whole row."""
@@ -126,7 +127,7 @@ def score_rows(
         tokens = torch.from_numpy(shard["tokens"][some].astype(np.int64))
         set_of = torch.from_numpy(shard["set_of"][some].astype(np.int64))
         given = set_of if gate else torch.zeros_like(set_of)
-        nats, hits = score(model, tokens, features, given, shares)
+        nats, hits = score(model, tokens, features, given, copier)
         text += nats.mean(-1).tolist()
         for row, first, end in places[(places[:, 0] >= start) & (places[:, 0] < some.stop)]:
             part = slice(first, end - 1)
@@ -182,8 +183,9 @@ def evaluate(arguments: argparse.Namespace) -> dict:
         "ngramBitsPerByte": base["ngram"],
     }
     shares = model.config.copy_shares
-    if shares:
-        values["copyingBitsPerByte"], copying_accuracy = score_files(model, encoder, files, shares)
+    copier = Copier.of(arguments.model, shares) if shares else None
+    if copier:
+        values["copyingBitsPerByte"], copying_accuracy = score_files(model, encoder, files, copier)
 
     def per_byte(of: list[int]) -> dict[str, float]:
         size = sum(sizes[i] for i in of)
@@ -218,10 +220,10 @@ def evaluate(arguments: argparse.Namespace) -> dict:
         result["middles"] = of_middles(with_features)
         result["middlesWithoutFeatures"] = of_middles(without)
         result["featuresGain"] = difference(with_features, without)["middles"]
-    if shares:
+    if copier:
         result["copyingTokenAccuracy"] = copying_accuracy
-    if shares and arguments.middles:
-        result["copyingMiddles"] = of_middles(score_rows(model, shard, rows, True, shares))
+    if copier and arguments.middles:
+        result["copyingMiddles"] = of_middles(score_rows(model, shard, rows, True, copier))
     return result
 
 

@@ -155,6 +155,8 @@ suite("engine addon", () => {
       [{ tokens, maxTokens: 1, temperature: Number.NaN }, /temperature/],
       [{ tokens, maxTokens: 1, topP: 0 }, /topP/],
       [{ tokens, maxTokens: 1, featuresFrom: 0, features: new Uint32Array([9]) }, /feature 9/],
+      [{ tokens, maxTokens: 1, behindFrom: 1, behindTo: 0 }, /behindFrom and behindTo/],
+      [{ tokens, maxTokens: 1, behindTo: 65 }, /behindFrom and behindTo/],
       [{ tokens: new Uint32Array(0), maxTokens: 1 }, /empty/],
       [{ tokens: new Uint32Array(65), maxTokens: 1 }, /65 tokens.*64/],
       [{ tokens: new Uint32Array([4_000_000_000]), maxTokens: 1 }, /4000000000/],

@@ -9,6 +9,8 @@
 #include <map>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "decoder.h"
 #include "gpu.h"
@@ -28,10 +30,25 @@ struct Voted {
   std::map<Token, double> candidates;
 };
 
-Voted voted(std::span<const Token> text, std::span<const float> shares) {
-  CopyModel copy(shares);
+constexpr Token kEnd = 500;
+constexpr Token kBreak = '\n';
+
+// Of a text, its first `given` tokens are there before anything is written, and of those [first,
+// last) stand behind the cursor.
+struct Spot {
+  size_t given = 0, first = 0, last = 0;
+};
+
+Voted voted(std::span<const Token> text, std::span<const float> shares, const Spot& spot = {}) {
+  std::vector<bool> breaks(256);
+  breaks[kBreak] = true;
+  CopyModel copy(shares, {kEnd, breaks});
   copy.begin(text.size());
-  for (const Token token : text) copy.append(token);
+  for (size_t i = 0; i < text.size(); i++) {
+    if (i == spot.given) copy.set_behind(spot.first, spot.last);
+    copy.append(text[i]);
+  }
+  if (spot.given == text.size()) copy.set_behind(spot.first, spot.last);
   const auto [share, candidates] = copy.votes();
   Voted result{share, {}};
   for (const Candidate& each : candidates) {
@@ -45,18 +62,55 @@ Voted voted(const std::string& text, std::span<const float> shares = kShares) {
   return voted(std::vector<Token>(text.begin(), text.end()), shares);
 }
 
+// With `written` behind `prefix`, in front of `suffix`.
+Voted voted(const std::string& suffix, const std::string& prefix, const std::string& written) {
+  const std::string text = suffix + prefix + written;
+  return voted(std::vector<Token>(text.begin(), text.end()), kShares,
+               {suffix.size() + prefix.size(), 0, suffix.size()});
+}
+
+// The two lines behind a cursor that has [first, last) behind it, each with what ends it: the rest
+// of its own and the next with text; found as text.
+std::vector<std::pair<size_t, size_t>> lines_behind(std::span<const Token> text, const Spot& spot) {
+  const std::string behind(text.begin() + long(spot.first), text.begin() + long(spot.last));
+  if (behind.empty()) return {};
+  const auto line_at = [&](size_t begin) {
+    const size_t end = std::min(behind.find('\n', begin), behind.size() - 1);
+    return std::pair(spot.first + begin, spot.first + end + 1);
+  };
+  std::vector lines{line_at(0)};
+  size_t next = behind.find('\n');
+  if (next != std::string::npos) next = behind.find_first_not_of('\n', next);
+  if (next != std::string::npos) lines.push_back(line_at(next));
+  return lines;
+}
+
 // The same as it is defined: every place, every end.
-Voted by_definition(std::span<const Token> text, std::span<const float> shares) {
+Voted by_definition(std::span<const Token> text, std::span<const float> shares,
+                    const Spot& spot = {}) {
   Voted result;
   size_t longest = 0;
   double total = 0;
+  const bool has_behind = spot.last > spot.first;
+  const auto lines = lines_behind(text, spot);
+  size_t so_far = 0;
+  while (so_far < text.size() && text[text.size() - 1 - so_far] != kBreak) so_far++;
+  const auto repeats = [&](size_t place) {
+    for (const auto& [line, line_end] : lines)
+      if (so_far > 0 && place >= line && place < line_end && place - line == so_far &&
+          std::equal(text.end() - long(so_far), text.end(), text.begin() + long(line)))
+        return true;
+    return false;
+  };
   for (size_t i = 1; i < text.size(); i++) {
+    const bool is_behind = has_behind && text[i] == text[spot.first];
+    if (repeats(i) || (is_behind && text.size() == spot.given)) continue;
     size_t n = 0;
     while (n < std::min(CopyModel::kMostMatch, i) && text[i - 1 - n] == text[text.size() - 1 - n])
       n++;
     if (n == 0) continue;
     longest = std::max(longest, n);
-    result.candidates[text[i]] += std::pow(5.0, double(n));
+    result.candidates[is_behind ? kEnd : text[i]] += std::pow(5.0, double(n));
     total += std::pow(5.0, double(n));
   }
   for (auto& [token, weight] : result.candidates) weight /= total;
@@ -128,11 +182,39 @@ TEST_CASE("nothing votes where nothing stood before, or where a match has no sha
   CHECK(CopyModel(kShares).copies());
 }
 
-TEST_CASE("votes are those of the definition") {
+TEST_CASE("in a middle, a vote for what stands behind the cursor is one for its end") {
+  const Voted ended = voted(";z", "abc;ab", "c");
+  CHECK(ended.share == 0.3f);
+  CHECK(ended.candidates == std::map<Token, double>{{kEnd, 1.0}});
+  CHECK(voted(";z", "abc;ab", "").candidates == std::map<Token, double>{{'c', 1.0}});
+  CHECK(voted(";z", "abc;abc", "").share == 0);  // nothing is written yet
+  CHECK(voted("", "abc;abc", "").candidates == std::map<Token, double>{{';', 1.0}});
+}
+
+TEST_CASE("a line does not copy the line behind it") {
+  CHECK(voted("abc=1\n", "x\n", "a").share == 0);  // the cursor is at its start
+  CHECK(voted("\nabc=1\n", "x\n", "a").share == 0);
+  CHECK(voted("\n\n\nabc=1\n", "x\nab", "").share == 0);
+  CHECK(voted("\nabc=1\n", "x\nabc=", "1").share == 0);  // nor the break that ends it
+  CHECK(voted("\nabc=1\n", "x\n", "ka").candidates == std::map<Token, double>{{'b', 1.0}});
+  CHECK(voted("\nabc=1\n", "abc=2\n", "abc").candidates == std::map<Token, double>{{'=', 1.0}});
+  CHECK(voted("\nabc=1\nxyz", "w\n", "xy").candidates == std::map<Token, double>{{'z', 1.0}});
+}
+
+TEST_CASE("votes are those of the definition, in a middle too") {
   std::mt19937 random(5);
-  for (int round = 0; round < 60; round++) {
-    const auto text = repetitive(random, random() % 300, 40);
-    const Voted expected = by_definition(text, kShares), found = voted(text, kShares);
+  for (int round = 0; round < 600; round++) {
+    auto text = repetitive(random, random() % 300, round % 2 == 0 ? 40 : 6);
+    for (Token& token : text)
+      if (token == 1) token = kBreak;
+    Spot spot;
+    if (round % 3 > 0) {
+      spot.given = random() % (text.size() + 1);
+      spot.last = random() % (spot.given + 1);
+      spot.first = random() % (spot.last + 1);
+    }
+    const Voted expected = by_definition(text, kShares, spot);
+    const Voted found = voted(text, kShares, spot);
     CHECK(found.share == expected.share);
     if (found.share == 0) continue;
     REQUIRE(found.candidates.size() == expected.candidates.size());
@@ -209,6 +291,9 @@ TEST_CASE("an engine copies where the model says so and the request does not for
   const auto alone = plain.generate(asked, kGoOn, kIgnore);
   const auto copied = copying.generate(asked, kGoOn, kIgnore);
   CHECK(copied.tokens != alone.tokens);
+  GenerateRequest middle = asked;
+  middle.behind_end = middle.tokens.size() / 3;
+  CHECK(copying.generate(middle, kGoOn, kIgnore).log_probabilities != copied.log_probabilities);
   asked.copy = false;
   CHECK(copying.generate(asked, kGoOn, kIgnore).tokens == alone.tokens);
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { ModelEngine } from "../../server/engine";
+import { buildPrompt } from "../../server/prompt";
 import { heldBy } from "./support";
 
 const bundled = join(__dirname, "../../models/ringside-small");
@@ -63,6 +64,22 @@ suite("engine", () => {
     });
     engine.close();
     assert.ok(held < 8e6, `${held} bytes`);
+  });
+  test("knows what stands behind the cursor", async () => {
+    const engine = await ModelEngine.load(bundled, { contextTokens: 512 });
+    const cursor = { prefix: "count = 0\ntotal", suffix: "\ntotal += weight * price\n" };
+    const { parts, ...prompt } = buildPrompt(
+      { ...cursor, path: "a.py", languageId: "python" },
+      [],
+      { tokens: 500 },
+      engine.vocabulary,
+    );
+    const options = { maxTokens: 1, features: [], singleLine: true, until: () => null };
+    const known = await engine.generate({ ...prompt, parts }, options, never);
+    const unknown = await engine.generate(prompt, options, never);
+    // The next line is not copied into the one before it.
+    assert.notEqual(known.tokens[0]!.logProbability, unknown.tokens[0]!.logProbability);
+    engine.close();
   });
   test("is aborted by who closes it", async () => {
     const engine = await ModelEngine.load(bundled, { contextTokens: 512 });
