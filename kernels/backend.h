@@ -54,18 +54,25 @@ int64_t row_bytes(Type type, int cols);
 int block_cols(Type type);
 
 // The keys and values of one softmax layer, for `slots` positions; position p lives in slot p mod
-// slots. Layout: float [slots + sinks][n_kv_heads][head_dim], the same for k and v. The last
+// slots. Layout: `type` [slots + sinks][n_kv_heads][head_dim], the same for k and v. The last
 // `sinks` rows hold positions 0 .. sinks-1 for good, because the ring overwrites them. Full
 // attention is the case slots >= positions, sinks = 0, window = 0.
+//
+// f16: what is stored is rounded to the nearest, ties to even. Finite values beyond +-65504 become
+// that, so that one channel out of range costs its excess and not the whole softmax; infinities and
+// NaN stay what they are, so that damaged weights are still found. Sums are of floats.
 struct KvCache {
-  float* k = nullptr;
-  float* v = nullptr;
+  void* k = nullptr;
+  void* v = nullptr;
   int slots = 0;
   int sinks = 0;
   int window = 0;   // positions p-window+1 .. p are attended; 0: all of 0 .. p (full attention)
   int max_hop = 0;  // and p - 2^j, for every 2^j with window <= 2^j <= max_hop
   int n_kv_heads = 0;
   int head_dim = 0;
+  Type type = Type::f32;  // or f16
+
+  int64_t row_bytes() const { return ringside::row_bytes(type, n_kv_heads * head_dim); }
 };
 
 // What one lightning layer remembers: S = sum of k v^T with decay, float [n_heads][head_dim (of
@@ -124,7 +131,8 @@ struct ExpertSet {
 };
 
 // Copies of what a layer holds at every `every` positions: that of position c, a multiple of
-// `every` above 0, is the `floats` floats at memory + (c / every - 1) * floats.
+// `every` above 0, is the `floats` floats at memory + (c / every - 1) * floats; of an f16 cache two
+// values in the place of each.
 struct Snapshots {
   float* memory = nullptr;
   int64_t floats = 0;
@@ -288,7 +296,8 @@ class Backend {
   // The state that has read `position` tokens goes to its snapshot, if one is due there.
   virtual void save(const Snapshots& to, const LinearState& state, int position) = 0;
   // Of a ring that has stored position - 1: the rows of positions position-rows .. position-1 go to
-  // the snapshot of `position`, if one is due there: [rows, n_kv_heads * head_dim] k, then v.
+  // the snapshot of `position`, if one is due there: [rows, n_kv_heads * head_dim] k, then v, as
+  // they are stored.
   virtual void save(const Snapshots& to, const KvCache& cache, int rows, int position) = 0;
   // The rows of positions first .. position-1 go back into the ring, each from the first snapshot
   // that has it. `position` is a multiple of every.

@@ -67,26 +67,27 @@ void HostBackend::save(const Snapshots& to, const LinearState& state, int positi
 
 void HostBackend::save(const Snapshots& to, const KvCache& cache, int rows, int position) {
   if (position % to.every != 0) return;
-  const int64_t row = int64_t(cache.n_kv_heads) * cache.head_dim;
-  float* k = to.memory + (position / to.every - 1) * to.floats;
-  float* v = k + rows * row;
+  const int64_t row = cache.row_bytes();
+  auto* k = reinterpret_cast<std::byte*>(to.memory + (position / to.every - 1) * to.floats);
+  std::byte* v = k + rows * row;
   for (int i = 0; i < rows; i++, k += row, v += row) {
     const int64_t slot = (position - rows + i) % cache.slots;
-    std::copy_n(cache.k + slot * row, row, k);
-    std::copy_n(cache.v + slot * row, row, v);
+    std::copy_n(static_cast<const std::byte*>(cache.k) + slot * row, row, k);
+    std::copy_n(static_cast<const std::byte*>(cache.v) + slot * row, row, v);
   }
 }
 
 void HostBackend::load(const Snapshots& from, const KvCache& cache, int rows, int first,
                        int position) {
-  const int64_t row = int64_t(cache.n_kv_heads) * cache.head_dim;
+  const int64_t row = cache.row_bytes();
   for (int p = first; p < position; p++) {
     const int index = p / from.every;  // the snapshot behind p
     const int at = p - ((index + 1) * from.every - rows);
-    const float* k = from.memory + index * from.floats + at * row;
+    const auto* kept = reinterpret_cast<const std::byte*>(from.memory + index * from.floats);
+    const std::byte* k = kept + at * row;
     const int64_t slot = p % cache.slots;
-    std::copy_n(k, row, cache.k + slot * row);
-    std::copy_n(k + rows * row, row, cache.v + slot * row);
+    std::copy_n(k, row, static_cast<std::byte*>(cache.k) + slot * row);
+    std::copy_n(k + rows * row, row, static_cast<std::byte*>(cache.v) + slot * row);
   }
 }
 

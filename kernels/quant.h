@@ -23,6 +23,22 @@ inline float f16_to_float(uint16_t bits) {
   return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
 }
 
+// Rounds to the nearest, ties to even. Finite values beyond the largest become that; infinities and
+// NaN stay so.
+inline uint16_t float_to_f16(float x) {
+  constexpr float kMost = 65504.0f;
+  const uint32_t all = std::bit_cast<uint32_t>(x), sign = all >> 16 & 0x8000;
+  const float size = std::abs(x);
+  if (!(size <= kMost)) {
+    const uint32_t wide = std::isnan(x) ? 0x7e00 : std::isinf(x) ? 0x7c00 : 0x7bff;
+    return uint16_t(sign | wide);
+  }
+  // Below 2^-14 values are multiples of 2^-24; the sum with 1/2 rounds to those.
+  if (size < 0x1p-14f) return uint16_t(sign | (std::bit_cast<uint32_t>(size + 0.5f) & 0x7ff));
+  const uint32_t bits = all & 0x7fffffff;
+  return uint16_t(sign | (((bits + 0xfff + (bits >> 13 & 1)) >> 13) - (112 << 10)));
+}
+
 inline float bf16_to_float(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
 
 // Rounds to the nearest, ties to even.

@@ -47,6 +47,20 @@ int row_of(const KvCache& cache, int position) {
   return position < cache.sinks ? cache.slots + position : position % cache.slots;
 }
 
+// Value i of a cache's k or v.
+float cached(const void* values, Type type, int64_t i) {
+  if (type == Type::f16) return f16_to_float(static_cast<const uint16_t*>(values)[i]);
+  return static_cast<const float*>(values)[i];
+}
+
+void put(void* values, Type type, int64_t i, float value) {
+  if (type == Type::f16) {
+    static_cast<uint16_t*>(values)[i] = float_to_f16(value);
+  } else {
+    static_cast<float*>(values)[i] = value;
+  }
+}
+
 class Reference final : public HostBackend {
  public:
   // rounds false: activations meet the weights as they are.
@@ -157,12 +171,15 @@ class Reference final : public HostBackend {
   void store(const KvCache& cache, const float* k, const float* v, int n, int stride,
              int position) override {
     const int64_t width = int64_t(cache.n_kv_heads) * cache.head_dim;
+    const auto store_row = [&](int64_t row) {
+      for (int64_t c = 0; c < width; c++) {
+        put(cache.k, cache.type, row * width + c, k[c]);
+        put(cache.v, cache.type, row * width + c, v[c]);
+      }
+    };
     for (int p = position; p < position + n; p++, k += stride, v += stride) {
-      std::copy_n(k, width, cache.k + (p % cache.slots) * width);
-      std::copy_n(v, width, cache.v + (p % cache.slots) * width);
-      if (p >= cache.sinks) continue;
-      std::copy_n(k, width, cache.k + (cache.slots + p) * width);
-      std::copy_n(v, width, cache.v + (cache.slots + p) * width);
+      store_row(p % cache.slots);
+      if (p < cache.sinks) store_row(cache.slots + p);
     }
   }
 
@@ -179,18 +196,19 @@ class Reference final : public HostBackend {
         float top = -INFINITY, sum = 0.0f;
         size_t count = 0;
         for (const int p : positions_) {
-          const float* key = cache.k + row_of(cache, p) * width + head;
-          scores_[count] =
-              std::inner_product(query, query + dim, key, 0.0f) / std::sqrt(float(dim));
+          const int64_t at = row_of(cache, p) * width + head;
+          float score = 0.0f;
+          for (int c = 0; c < dim; c++) score += query[c] * cached(cache.k, cache.type, at + c);
+          scores_[count] = score / std::sqrt(float(dim));
           top = std::max(top, scores_[count++]);
         }
         for (size_t j = 0; j < count; j++) sum += scores_[j] = std::exp(scores_[j] - top);
         std::fill_n(out, dim, 0.0f);
         count = 0;
         for (const int p : positions_) {
-          const float* value = cache.v + row_of(cache, p) * width + head;
-          for (int c = 0; c < dim; c++) out[c] += scores_[count] / sum * value[c];
-          count++;
+          const int64_t at = row_of(cache, p) * width + head;
+          const float weight = scores_[count++] / sum;
+          for (int c = 0; c < dim; c++) out[c] += weight * cached(cache.v, cache.type, at + c);
         }
       }
     }

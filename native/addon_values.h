@@ -143,6 +143,11 @@ LoadOptions load_options_of(const Napi::Value& value) {
   load.model.memory_bytes = bytes_of(options, "memoryBytes");
   load.model.expert_coverage = float(number_of(options, "expertCoverage", 1));
   load.model.active_share = float(number_of(options, "activeShare", 1));
+  if (const Napi::Value type = options.Get("kvCache"); !type.IsUndefined()) {
+    const std::string name = type.IsString() ? std::string(type.As<Napi::String>()) : "";
+    if (name != "f16" && name != "f32") bad_request("kvCache must be \"f16\" or \"f32\".");
+    load.model.kv_cache = name == "f16" ? Type::f16 : Type::f32;
+  }
   load.model.slope_layer_shift = size_of(options, "slopeLayerShift", 0);
   return load;
 }

@@ -12,8 +12,9 @@ int rows_of(const Config& config, int every) { return std::min(every, config.rin
 size_t floats_of(const Config& config, int l, int every) {
   const size_t row = size_t(config.kv_heads(l)) * size_t(config.head_dim);
   if (config.is_lightning(l)) return row * size_t(config.head_dim);
-  if (config.ring_window == 0) return 0;            // full attention keeps all its rows itself
-  return size_t(rows_of(config, every)) * row * 2;  // k, then v
+  if (config.ring_window == 0) return 0;  // full attention keeps all its rows itself
+  const size_t bytes = size_t(row_bytes(config.kv_cache, int(row)));
+  return size_t(rows_of(config, every)) * 2 * bytes / sizeof(float);  // k, then v: a whole number
 }
 
 }  // namespace

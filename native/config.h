@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "type.h"
+
 namespace ringside {
 
 // The largest size of anything. No product of two passes 2^62, so nothing needs to fear an
@@ -57,6 +59,7 @@ struct Config {
   int group_norm_size = 1;   // the number of groups of the lightning layers' output norm
   bool linear_silu = false;
   bool linear_rope = true;
+  Type kv_cache = Type::f32;  // or f16: keys and values of softmax layers, as a sequence keeps them
   int slope_layer_shift = 0;  // decay of layer i is that of layer i - shift: see decay()
 
   int num_experts = 0;  // 0: every feed-forward is dense

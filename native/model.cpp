@@ -21,6 +21,7 @@ Config with_options(Config config, const ModelOptions& options) {
     throw EngineError(ErrorCode::bad_request, "slopeLayerShift must be 0 or 1.");
   }
   config.slope_layer_shift = options.slope_layer_shift;
+  config.kv_cache = options.kv_cache;
   return config;
 }
 

@@ -24,6 +24,8 @@ struct ModelOptions {
   size_t memory_bytes = 0;    // for everything; 0: no limit
   float expert_coverage = 1;  // of a token's router weight, run experts until so much is covered
   float active_share = 1;     // of the parameters, at most so many run for a token
+  // Keys and values of softmax layers: f16 takes half the memory of f32.
+  Type kv_cache = Type::f32;
   int slope_layer_shift = 0;  // of lightning attention's decay, see decay()
 };
 

@@ -12,10 +12,12 @@ namespace {
 // A log of this many positions when the model has no rings to say how far back edits should be
 // free.
 constexpr int kLogSlots = 512;
+constexpr size_t kAlignment = 64;  // bytes, as Backend::allocate(): layers share what it gives
 
 }  // namespace
 
-// How many positions the layers keep, and how many floats each layer then takes.
+// How many positions the layers keep, and what each layer then takes: `state` and `log` in floats,
+// `kv` and `layer` in bytes.
 struct Sequence::Sizes {
   int slots, log_slots;
 
@@ -27,15 +29,18 @@ struct Sequence::Sizes {
   size_t state(const Config& c, int l) const { return row(c, l) * size_t(c.head_dim); }
   size_t log(const Config& c, int l) const { return size_t(log_slots) * row(c, l); }
   size_t kv(const Config& c, int l) const {
-    return (size_t(slots) + size_t(c.ring_window > 0 ? c.ring_sinks : 0)) * row(c, l);
+    const size_t rows = size_t(slots) + size_t(c.ring_window > 0 ? c.ring_sinks : 0);
+    return rows * size_t(row_bytes(c.kv_cache, int(row(c, l))));
   }
   size_t layer(const Config& c, int l) const {
-    return c.is_lightning(l) ? 2 * state(c, l) + 2 * log(c, l) : 2 * kv(c, l);
+    const size_t bytes =
+        c.is_lightning(l) ? 2 * (state(c, l) + log(c, l)) * sizeof(float) : 2 * kv(c, l);
+    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
   }
 };
 
 size_t Sequence::bytes_for(const Config& config, int l, int capacity, int checkpoint_every) {
-  return Sizes(config, capacity, checkpoint_every).layer(config, l) * sizeof(float) +
+  return Sizes(config, capacity, checkpoint_every).layer(config, l) +
          Checkpoints::bytes_for(config, l, capacity, checkpoint_every);
 }
 
@@ -70,32 +75,33 @@ void Sequence::allocate(const Config& config, const Sizes& sizes) {
   const bool ring = config.ring_window > 0;
   layers_.resize(size_t(config.num_hidden_layers));
   // One piece a backend: large ones get large pages, which decoding gains from.
-  std::map<Backend*, size_t> floats;
+  std::map<Backend*, size_t> bytes;
   for (int l = 0; l < config.num_hidden_layers; l++) {
-    floats[&placement_.of(l)] += sizes.layer(config, l);
+    bytes[&placement_.of(l)] += sizes.layer(config, l);
   }
-  std::map<Backend*, float*> next;
-  for (const auto& [backend, count] : floats) {
+  std::map<Backend*, std::byte*> next;
+  for (const auto& [backend, count] : bytes) {
     next[backend] = memory_.emplace_back(*backend, count).data();
   }
   for (int l = 0; l < config.num_hidden_layers; l++) {
     Layer& layer = layers_[size_t(l)];
     layer.lightning = config.is_lightning(l);
-    float* memory = next[&placement_.of(l)];
+    std::byte* memory = next[&placement_.of(l)];
     next[&placement_.of(l)] += sizes.layer(config, l);
     if (layer.lightning) {
-      allocate_lightning(config, sizes, l, memory);
+      allocate_lightning(config, sizes, l, reinterpret_cast<float*>(memory));
       has_lightning_ = true;
       continue;
     }
     layer.kv.k = memory;
-    layer.kv.v = layer.kv.k + sizes.kv(config, l);
+    layer.kv.v = memory + sizes.kv(config, l);
     layer.kv.slots = slots_;
     layer.kv.sinks = ring ? config.ring_sinks : 0;
     layer.kv.window = config.window();
     layer.kv.max_hop = ring ? config.ring_max_hop : 0;
     layer.kv.n_kv_heads = config.num_key_value_heads;
     layer.kv.head_dim = config.head_dim;
+    layer.kv.type = config.kv_cache;
     has_rings_ = has_rings_ || ring;
   }
   rebuild_states(0, 0);
@@ -109,8 +115,9 @@ void Sequence::allocate_lightning(const Config& config, const Sizes& sizes, int 
   backend.upload(layer.decay.data(), decays.data(), decays.size() * sizeof(float));
   layer.state = {memory, layer.decay.data(), config.num_attention_heads, config.head_dim};
   layer.marked = memory + sizes.state(config, l);
-  layer.log.k = layer.marked + sizes.state(config, l);
-  layer.log.v = layer.log.k + sizes.log(config, l);
+  float* log = layer.marked + sizes.state(config, l);
+  layer.log.k = log;
+  layer.log.v = log + sizes.log(config, l);
   layer.log.slots = log_slots_;
   layer.log.n_kv_heads = config.num_attention_heads;
   layer.log.head_dim = config.head_dim;
@@ -208,8 +215,9 @@ void Sequence::rebuild_states(int from, int to) {
       const int row = p % log_slots_;
       const int n = std::min(to - p, log_slots_ - row);
       const size_t offset = size_t(row) * size_t(stride);
-      placement_.of(int(l)).advance(layer.log.k + offset, layer.log.v + offset, layer.state, n,
-                                    stride);
+      const float* k = static_cast<const float*>(layer.log.k) + offset;
+      const float* v = static_cast<const float*>(layer.log.v) + offset;
+      placement_.of(int(l)).advance(k, v, layer.state, n, stride);
       p += n;
     }
   }

@@ -72,7 +72,9 @@ class Sequence {
     KvCache kv;
     LinearState state;
     float* marked = nullptr;  // the state at mark_
-    KvCache log;              // of the last k and v: position p in row p mod log_slots
+    // Of the last k and v: position p in row p mod log_slots. In f32 whatever kv is: they are read
+    // into a state again, which would keep their rounding.
+    KvCache log;
     Buffer<float> decay;
 
     size_t state_bytes() const {
@@ -121,7 +123,7 @@ class Sequence {
   Syntax syntax_;
   std::vector<Layer> layers_;
   Checkpoints checkpoints_;
-  std::vector<Buffer<float>> memory_;  // of the layers; one a backend
+  std::vector<Buffer<std::byte>> memory_;  // of the layers; one a backend
 };
 
 }  // namespace ringside

@@ -16,6 +16,28 @@ constexpr int kPiece = 96;  // positions scored at once: their keys are near for
 // four.
 constexpr int kTileFrom = 5;
 
+// scores and mix of Dot over rows of the cache from value `at` on, whatever their type.
+void score_keys(const Dot& dot, const KvCache& cache, float* scores, const float* q, int64_t at,
+                int64_t stride, int count, float scale) {
+  const int dim = cache.head_dim;
+  if (cache.type == Type::f16) {
+    const auto* k = static_cast<const uint16_t*>(cache.k) + at;
+    dot.scores_f16(scores, q, k, stride, count, dim, scale);
+  } else {
+    dot.scores(scores, q, static_cast<const float*>(cache.k) + at, stride, count, dim, scale);
+  }
+}
+
+void mix_values(const Dot& dot, const KvCache& cache, float* out, const float* weights, int64_t at,
+                int64_t stride, int count) {
+  if (cache.type == Type::f16) {
+    const auto* v = static_cast<const uint16_t*>(cache.v) + at;
+    dot.mix_f16(out, weights, v, stride, count, cache.head_dim);
+  } else {
+    dot.mix(out, weights, static_cast<const float*>(cache.v) + at, stride, count, cache.head_dim);
+  }
+}
+
 // One query, with the `group` heads that share a kv head: what a token alone asks.
 struct Query {
   const Dot& dot;
@@ -69,7 +91,7 @@ struct Query {
     const int dim = cache.head_dim;
     float scores[kPiece];
     float* sum = out + h * dim;
-    dot.scores(scores, q + h * dim, cache.k + at, width, count, dim, scale);
+    score_keys(dot, cache, scores, q + h * dim, at, width, count, scale);
     const float highest = std::max(top[h], *std::max_element(scores, scores + count));
     if (highest > top[h]) {
       const float factor = std::exp(top[h] - highest);
@@ -78,7 +100,7 @@ struct Query {
       top[h] = highest;
     }
     total[h] += dot.exp_sum(scores, count, highest);
-    dot.mix(sum, scores, cache.v + at, width, count, dim);
+    mix_values(dot, cache, sum, scores, at, width, count);
   }
 };
 
@@ -99,8 +121,21 @@ struct Tile {
   float top[kRows], total[kRows] = {}, factors[kRows];
   float scores[kPiece * kRows];
   float columns[kMaxHeadDim * kRows];  // [head_dim, kRows]: the queries, scaled
+  float wide[kPiece * kMaxHeadDim];    // a piece of an f16 cache
 
   int64_t width() const { return int64_t(cache.n_kv_heads) * cache.head_dim; }
+
+  struct Floats {
+    const float* rows;
+    int64_t stride;
+  };
+  // Rows of the cache's k or v from value `at` on. Those of an f16 cache are widened once for all
+  // rows of the tile.
+  Floats floats(const void* values, int64_t at, int count) {
+    if (cache.type == Type::f32) return {static_cast<const float*>(values) + at, width()};
+    dot.widen(wide, static_cast<const uint16_t*>(values) + at, width(), count, cache.head_dim);
+    return {wide, cache.head_dim};
+  }
 
   // Gathers the queries once every row's q, out and position are set.
   void begin() {
@@ -126,10 +161,11 @@ struct Tile {
         from[r] = first[r] - p - i;
         to[r] = end[r] - p - i;
       }
-      dot.score_tile(scores, columns, rows, cache.k + piece, width(), here, cache.head_dim);
+      const Floats k = floats(cache.k, piece, here);
+      dot.score_tile(scores, columns, rows, k.rows, k.stride, here, cache.head_dim);
       dot.softmax_tile(scores, here, from, to, top, total, factors);
-      dot.mix_tile(out, factors, rows, scores, kRows, cache.v + piece, width(), here,
-                   cache.head_dim);
+      const Floats v = floats(cache.v, piece, here);
+      dot.mix_tile(out, factors, rows, scores, kRows, v.rows, v.stride, here, cache.head_dim);
     }
   }
 
@@ -170,7 +206,7 @@ struct Tile {
       for (int r = 0; r < kRows; r++) {
         float& score = scores[j * kRows + r] = kUnseen;
         if (r >= rows || position[r] - hops[j] < cache.sinks) continue;
-        dot.scores(&score, q[r], cache.k + at(position[r] - hops[j]), 0, 1, cache.head_dim,
+        score_keys(dot, cache, &score, q[r], at(position[r] - hops[j]), 0, 1,
                    1.0f / std::sqrt(float(cache.head_dim)));
       }
     if (count == 0) return;
@@ -180,8 +216,7 @@ struct Tile {
     for (int r = 0; r < rows; r++)
       for (int j = 0; j < count; j++) {
         if (position[r] - hops[j] < cache.sinks) continue;
-        dot.mix(out[r], scores + j * kRows + r, cache.v + at(position[r] - hops[j]), 0, 1,
-                cache.head_dim);
+        mix_values(dot, cache, out[r], scores + j * kRows + r, at(position[r] - hops[j]), 0, 1);
       }
   }
 
@@ -194,13 +229,19 @@ struct Tile {
 void Cpu::store(const KvCache& cache, const float* k, const float* v, int n, int stride,
                 int position) {
   const int64_t width = int64_t(cache.n_kv_heads) * cache.head_dim;
+  const auto put = [&](void* values, int64_t row, const float* from) {
+    if (cache.type == Type::f16) {
+      dot_.narrow(static_cast<uint16_t*>(values) + row * width, from, width);
+    } else {
+      std::copy_n(from, width, static_cast<float*>(values) + row * width);
+    }
+  };
   for (int p = position; p < position + n; p++, k += stride, v += stride) {
-    const int64_t slot = p % cache.slots;
-    std::copy_n(k, width, cache.k + slot * width);
-    std::copy_n(v, width, cache.v + slot * width);
+    put(cache.k, p % cache.slots, k);
+    put(cache.v, p % cache.slots, v);
     if (p >= cache.sinks) continue;
-    std::copy_n(k, width, cache.k + (cache.slots + p) * width);
-    std::copy_n(v, width, cache.v + (cache.slots + p) * width);
+    put(cache.k, cache.slots + p, k);
+    put(cache.v, cache.slots + p, v);
   }
 }
 

@@ -86,6 +86,16 @@ struct Dot {
   // x = silu(x) * factor; factor null: 1.
   void (*silu)(float* x, const float* factor, int64_t count);
   void (*gelu)(float* x, int64_t count);
+
+  // scores and mix of keys and values in float16, which sums meet as floats.
+  void (*scores_f16)(float* scores, const float* q, const uint16_t* k, int64_t stride, int count,
+                     int dim, float scale);
+  void (*mix_f16)(float* out, const float* weights, const uint16_t* v, int64_t stride, int count,
+                  int dim);
+  // y [count, dim] = rows of float16 that lie `stride` values apart.
+  void (*widen)(float* y, const uint16_t* x, int64_t stride, int count, int dim);
+  // y = x in float16, rounded as KvCache says.
+  void (*narrow)(uint16_t* y, const float* x, int64_t count);
 };
 
 // Dot::rows and Dot::integers of weights that meet int8: int4 and the block formats. In

@@ -47,6 +47,19 @@ __m256 f16_to_f32(const uint16_t* bits) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bits)));
 }
 
+// Infinities are not beyond what is finite, and NaN, which no comparison finds, is not either.
+void store_f16(uint16_t* bits, __m256 x) {
+  const __m256 most = _mm256_set1_ps(65504.0f), infinite = _mm256_set1_ps(INFINITY);
+  const __m256 size = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
+  const __m256 sign = _mm256_and_ps(_mm256_set1_ps(-0.0f), x);
+  const __m256 beyond = _mm256_and_ps(_mm256_cmp_ps(size, most, _CMP_GT_OQ),
+                                      _mm256_cmp_ps(size, infinite, _CMP_LT_OQ));
+  const __m256 held = _mm256_blendv_ps(x, _mm256_or_ps(most, sign), beyond);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(bits),
+                   _mm256_cvtps_ph(held, _MM_FROUND_TO_NEAREST_INT));
+}
+
+#include "dot_halves.inc"
 #include "dot_rows.inc"
 
 constexpr int kTokens = 6;  // 16 registers: 12 sums, 2 of weights, a value of x
@@ -119,9 +132,10 @@ void rows(float* out, int64_t out_stride, const Rows& w, const Activations* x, i
 // 0.5); with 256, integers take 0.5 to 0.9 times, floats 0.25 to 0.55 (Zen 3, 256 to 8,960
 // columns).
 constexpr Dot table(const char* name, Product product, const Panels& integers) {
-  return {name,           false,     product,  integers,   {kFloatRows, 12, float_panel},
-          quantize_group, scores_of, mix_into, exp_sum_of, score_tile,
-          softmax_tile,   mix_tile,  silu_of,  gelu_of};
+  return {name,           false,        product,      integers,   {kFloatRows, 12, float_panel},
+          quantize_group, scores_of,    mix_into,     exp_sum_of, score_tile,
+          softmax_tile,   mix_tile,     silu_of,      gelu_of,    score_halves,
+          mix_halves,     widen_halves, narrow_floats};
 }
 
 constexpr Dot kAvx2 = table("avx2", rows<integer_rows_avx2>, {8, 12, integer_panel_avx2});

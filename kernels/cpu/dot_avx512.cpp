@@ -16,13 +16,30 @@ constexpr int kSpan = 4;  // 32 registers: 16 sums, 4 values, a weight
 inline Vec load(const float* x) { return _mm512_loadu_ps(x); }
 inline void store(float* x, Vec v) { _mm512_storeu_ps(x, v); }
 inline Vec all(float x) { return _mm512_set1_ps(x); }
+inline Vec add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
+inline float reduce(Vec x) { return _mm512_reduce_add_ps(x); }
 
 #include "dot_tile.inc"
 
 __m512 f16_to_f32(__m256i bits) { return _mm512_cvtph_ps(bits); }
+__m512 f16_to_f32(const uint16_t* bits) {
+  return f16_to_f32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bits)));
+}
+
+void store_f16(uint16_t* bits, __m512 x) {
+  const __m512 most = _mm512_set1_ps(65504.0f), size = _mm512_abs_ps(x);
+  // Not infinities, and not NaN, which no comparison finds.
+  const __mmask16 beyond = _mm512_cmp_ps_mask(size, most, _CMP_GT_OQ) &
+                           _mm512_cmp_ps_mask(size, _mm512_set1_ps(INFINITY), _CMP_LT_OQ);
+  const __m512 sign = _mm512_and_ps(_mm512_set1_ps(-0.0f), x);
+  const __m512 held = _mm512_mask_or_ps(x, beyond, most, sign);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(bits),
+                      _mm512_cvtps_ph(held, _MM_FROUND_TO_NEAREST_INT));
+}
 
 #include "dot_count.inc"
+#include "dot_halves.inc"
 #include "dot_sums512.inc"
 
 // The bfloat16 bits of the 128 non-negative E4M3 values, as 4 registers of 32.
@@ -207,10 +224,11 @@ void rows(float* out, int64_t out_stride, const Rows& w, const Activations* x, i
 
 // Of the integers' least: with 5 rows of x a panel takes 0.6 to 0.9 times as long as its rows
 // alone, with 256 it takes 0.25 to 0.4 times (Zen 4, 256 to 8,960 columns).
-const Dot kDot = {"avx512",   true,           rows,         {16, 5, integer_panel_avx512},
-                  {},         quantize_group, scores_of,    mix_into,
-                  exp_sum_of, score_tile,     softmax_tile, mix_tile,
-                  silu_of,    gelu_of};
+const Dot kDot = {"avx512",     true,           rows,         {16, 5, integer_panel_avx512},
+                  {},           quantize_group, scores_of,    mix_into,
+                  exp_sum_of,   score_tile,     softmax_tile, mix_tile,
+                  silu_of,      gelu_of,        score_halves, mix_halves,
+                  widen_halves, narrow_floats};
 
 }  // namespace
 

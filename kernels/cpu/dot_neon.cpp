@@ -46,6 +46,16 @@ float32x4_t f16_to_f32(const uint16_t* bits) {
   return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(bits)));
 }
 
+void store_f16(uint16_t* bits, float32x4_t x) {
+  const float32x4_t most = vdupq_n_f32(65504.0f), size = vabsq_f32(x);
+  // Not infinities, and not NaN, which no comparison finds.
+  const uint32x4_t beyond =
+      vandq_u32(vcgtq_f32(size, most), vcltq_f32(size, vdupq_n_f32(INFINITY)));
+  const float32x4_t held = vbslq_f32(beyond, vbslq_f32(vdupq_n_u32(0x80000000u), x, most), x);
+  vst1_u16(bits, vreinterpret_u16_f16(vcvt_f16_f32(held)));
+}
+
+#include "dot_halves.inc"
 #include "dot_rows.inc"
 
 void quantize_group(int8_t* q, float* scales, float* sums, const float* x, bool paired) {
@@ -80,9 +90,9 @@ void rows(float* out, int64_t out_stride, const Rows& w, const Activations* x, i
   }
 }
 
-const Dot kDot = {"neon",         false,     rows,     {},         {},
-                  quantize_group, scores_of, mix_into, exp_sum_of, score_tile,
-                  softmax_tile,   mix_tile,  silu_of,  gelu_of};
+const Dot kDot = {"neon",    false,    rows,         {},         {},           quantize_group,
+                  scores_of, mix_into, exp_sum_of,   score_tile, softmax_tile, mix_tile,
+                  silu_of,   gelu_of,  score_halves, mix_halves, widen_halves, narrow_floats};
 
 }  // namespace
 

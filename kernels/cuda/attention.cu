@@ -54,7 +54,7 @@ struct Seen {
 // its own running maximum (online softmax). Then the threads' shares are merged, and the last of
 // the splits' blocks merges those. Bound by memory where the list is long: all loads of a turn are
 // under way together, keys and values. Bound by latency on a ring.
-template <int kLanes, int kHeads, bool kAligned>
+template <int kLanes, int kHeads, bool kAligned, typename Value>
 __global__ void __launch_bounds__(kThreads) decode_kernel(Reading r) {
   const Ring& ring = r.ring;
   const Shares& shares = r.shares;
@@ -66,6 +66,7 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(Reading r) {
   const int dim = ring.head_dim, token = int(blockIdx.z);
   const int lane = int(threadIdx.x) % kLanes, mine = int(threadIdx.x) / kLanes;
   const float scale = kLog2E / sqrtf(float(dim));
+  const Value *keys = ring.keys<Value>(), *values = ring.values<Value>();
 
   float4 query[kHeads][kVectors];
   Seen<kVectors, kHeads> seen;
@@ -92,9 +93,9 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(Reading r) {
       const bool valid = i < end;
       const int64_t at = (valid ? list.row(ring, int(i)) : 0) * ring.width + kv_head * dim;
       for (int j = 0; j < kVectors; j++)
-        key[u][j] = load_columns<kAligned>(ring.k + at, 4 * (lane + kLanes * j), valid ? dim : 0);
+        key[u][j] = load_columns<kAligned>(keys + at, 4 * (lane + kLanes * j), valid ? dim : 0);
       for (int j = 0; j < kVectors; j++)
-        value[u][j] = load_columns<kAligned>(ring.v + at, 4 * (lane + kLanes * j), valid ? dim : 0);
+        value[u][j] = load_columns<kAligned>(values + at, 4 * (lane + kLanes * j), valid ? dim : 0);
     }
     for (int h = 0; h < kHeads; h++) {
       float score[kAtOnce], highest = seen.top[h];
@@ -153,7 +154,7 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(Reading r) {
   }
 }
 
-template <int kLanes, int kHeads, bool kAligned>
+template <int kLanes, int kHeads, bool kAligned, typename Value>
 void decode_with(const Queue& queue, Reading r) {
   const int chunks = (r.group + kHeads - 1) / kHeads, kv_heads = r.n_heads / r.group;
   Grid grid;
@@ -169,23 +170,24 @@ void decode_with(const Queue& queue, Reading r) {
       std::min<int64_t>((positions + kMinPositions - 1) / kMinPositions, (filling + r.n - 1) / r.n);
   r.shares.splits = splits_within(wanted, int64_t(r.n) * r.n_heads, queue.processors());
   grid.x = r.shares.splits;
-  launch(queue, "decode attention", decode_kernel<kLanes, kHeads, kAligned>, grid, r);
+  launch(queue, "decode attention", decode_kernel<kLanes, kHeads, kAligned, Value>, grid, r);
 }
 
-template <int kLanes>
+template <int kLanes, typename Value>
 void decode_lanes(const Queue& queue, const Reading& r) {
-  if (r.group == 1) return decode_with<kLanes, 1, true>(queue, r);
-  if (r.group == 2) return decode_with<kLanes, 2, true>(queue, r);
-  if (r.group <= 4) return decode_with<kLanes, 4, true>(queue, r);
-  decode_with<kLanes, 8, true>(queue, r);
+  if (r.group == 1) return decode_with<kLanes, 1, true, Value>(queue, r);
+  if (r.group == 2) return decode_with<kLanes, 2, true, Value>(queue, r);
+  if (r.group <= 4) return decode_with<kLanes, 4, true, Value>(queue, r);
+  decode_with<kLanes, 8, true, Value>(queue, r);
 }
 
+template <typename Value>
 void decode(const Queue& queue, const Reading& r) {
   const int dim = r.ring.head_dim;
-  if (dim % 4 != 0) return decode_with<32, 4, false>(queue, r);
-  if (dim <= 64) return decode_lanes<8>(queue, r);
-  if (dim <= 128) return decode_lanes<16>(queue, r);
-  decode_lanes<32>(queue, r);
+  if (dim % 4 != 0) return decode_with<32, 4, false, Value>(queue, r);
+  if (dim <= 64) return decode_lanes<8, Value>(queue, r);
+  if (dim <= 128) return decode_lanes<16, Value>(queue, r);
+  decode_lanes<32, Value>(queue, r);
 }
 
 }  // namespace
@@ -205,8 +207,10 @@ void attention(const Queue& queue, float* out, const float* q, const KvCache& ca
   shares.values = reinterpret_cast<float*>(shares.counters + rows);
   const Reading reading{
       out, q, ring_of(cache), n, stride, n_heads, n_heads / cache.n_kv_heads, position, shares};
-  if (n <= kFewTokens) return decode(queue, reading);
-  if (queue.has_mma() && cache.head_dim % 4 == 0) return read_mma(queue, reading);
+  const bool half = cache.type == Type::f16;
+  if (n <= kFewTokens && half) return decode<uint16_t>(queue, reading);
+  if (n <= kFewTokens) return decode<float>(queue, reading);
+  if (queue.has_mma() && cache.head_dim % (half ? 8 : 4) == 0) return read_mma(queue, reading);
   read_simt(queue, reading);
 }
 

@@ -146,6 +146,17 @@ inline float half_bits_to_float(uint16_t bits) {
   return bits_to_float(sign | (exponent == 31 ? 255u : exponent + 112) << 23 | fraction << 13);
 }
 
+// An infinity for what rounds beyond the largest.
+inline uint16_t float_to_half_bits(float value) {
+  const uint32_t all = float_to_bits(value), sign = all >> 16 & 0x8000, bits = all & 0x7fffffff;
+  if (bits > 0x7f800000) return uint16_t(sign | 0x7e00);
+  if (bits >= 0x477ff000) return uint16_t(sign | 0x7c00);
+  // Below 2^-14 values are multiples of 2^-24; the sum with 1/2 rounds to those.
+  if (bits < 0x38800000)
+    return uint16_t(sign | (float_to_bits(bits_to_float(bits) + 0.5f) & 0x7ff));
+  return uint16_t(sign | (((bits + 0xfff + (bits >> 13 & 1)) >> 13) - (112 << 10)));
+}
+
 inline void copy_async16(void* shared, const void* global, bool valid = true) {
   emulator::begin_copy(shared, global, valid);
 }

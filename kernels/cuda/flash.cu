@@ -8,9 +8,9 @@ namespace {
 
 constexpr int kRows = 64;  // of a block: a row is a head of a query; a warp has 16
 
-// Sizes for heads of up to kDim columns. A warp holds at most 128 columns of queries and sums in
-// its registers, so wider heads are shared by two warps a row.
-template <int kDim>
+// Sizes for heads of up to kDim columns in a cache of `Value`. A warp holds at most 128 columns of
+// queries and sums in its registers, so wider heads are shared by two warps a row.
+template <int kDim, typename Value>
 struct Sizes {
   static constexpr int kParts = kDim > 128 ? 2 : 1;
   static constexpr int kOwn = kDim / kParts;  // columns of a warp
@@ -18,11 +18,11 @@ struct Sizes {
   // Keys of a piece. A guess: two stages of keys and values are 34-37 KB up to head_dim 128, so
   // that two blocks run at once on Ada (99 KB) too; registers allow no more.
   static constexpr int kKeys = kDim > 64 ? 16 : 32;
-  static constexpr int kKeyWidth = kDim + 8;    // see multiply_transposed()
-  static constexpr int kValueWidth = kDim + 4;  // see multiply_plain()
+  static constexpr int kKeyWidth = kDim + 8;                               // multiply_transposed()
+  static constexpr int kValueWidth = kDim + (sizeof(Value) == 2 ? 8 : 4);  // multiply_plain()
   static constexpr int kStage = kKeys * (kKeyWidth + kValueWidth);
   static constexpr int kExchange = kParts > 1 ? kThreads* kKeys / 2 : 0;
-  static constexpr size_t kShared = size_t(2 * kStage + kExchange) * sizeof(float);
+  static constexpr size_t kShared = 2 * kStage * sizeof(Value) + kExchange * sizeof(float);
 };
 constexpr int kBlocksEach = 2;  // a processor: as many as run at once
 
@@ -40,12 +40,13 @@ __device__ void add_parts(float (&share)[kCount], float* exchange) {
 
 // A piece's keys or values to shared memory, zeros in place of those that are not there. In the
 // background.
-template <int kDim>
-__device__ void stage(float* to, int width, const float* cache, const Ring& ring,
+template <int kDim, typename Value>
+__device__ void stage(Value* to, int width, const Value* cache, const Ring& ring,
                       const Piece& piece) {
-  using S = Sizes<kDim>;
-  for (int i = int(threadIdx.x); i < S::kKeys * kDim / 4; i += S::kThreads) {
-    const int key = i / (kDim / 4), c = i % (kDim / 4) * 4;
+  using S = Sizes<kDim, Value>;
+  constexpr int kEach = 16 / int(sizeof(Value));
+  for (int i = int(threadIdx.x); i < S::kKeys * kDim / kEach; i += S::kThreads) {
+    const int key = i / (kDim / kEach), c = i % (kDim / kEach) * kEach;
     const bool valid = key < piece.count && c < ring.head_dim;
     copy_async16(to + key * width + c,
                  valid ? cache + row_of(ring, piece, key) * ring.width + c : cache, valid);
@@ -95,10 +96,11 @@ __device__ float quad_max(float x) {
 
 // The hops of all rows: each leads somewhere else, so a quad takes the key and the value of its row
 // as they lie in the cache. `column`: of the warp's first; `last`: position of the last row.
-template <int kDim>
-__device__ void see_hops(Rows<Sizes<kDim>::kOwn>& rows, const Ring& ring, int head_offset,
+template <int kDim, typename Value>
+__device__ void see_hops(Rows<Sizes<kDim, Value>::kOwn>& rows, const Ring& ring, int head_offset,
                          int column, const int (&position)[2], int last, float* exchange) {
-  using S = Sizes<kDim>;
+  using S = Sizes<kDim, Value>;
+  const Value *keys = ring.keys<Value>(), *values = ring.values<Value>();
   const int t = lane_of() % 4;
   const int slot[2] = {position[0] % ring.slots, position[1] % ring.slots};
   const int64_t end = last_hop(ring, last);
@@ -112,7 +114,7 @@ __device__ void see_hops(Rows<Sizes<kDim>::kOwn>& rows, const Ring& ring, int he
       for (int c = 0; c < S::kOwn / 8; c++) {
         const int x = column + 8 * c + 2 * t;
         if (!seen[below] || x >= ring.head_dim) continue;
-        const float2 key = *reinterpret_cast<const float2*>(ring.k + at[below] + x);
+        const float2 key = load_pair(keys + at[below] + x);
         score[below] = fmaf(rows.query[c][below], key.x, score[below]);
         score[below] = fmaf(rows.query[c][2 + below], key.y, score[below]);
       }
@@ -126,18 +128,18 @@ __device__ void see_hops(Rows<Sizes<kDim>::kOwn>& rows, const Ring& ring, int he
       rows.total[below] += t == 0 ? weight : 0.0f;
       for (int c = 0; c < S::kOwn / 16; c++) {
         const int x = column + 16 * c + 4 * t;
-        rows.add(below, c, weight, load_columns<true>(ring.v + at[below], x, ring.head_dim));
+        rows.add(below, c, weight, load_columns<true>(values + at[below], x, ring.head_dim));
       }
     }
   }
 }
 
 // A piece whose keys and values are in shared memory, from the warp's first column on.
-template <int kDim, bool kSplit>
-__device__ void see_piece(Rows<Sizes<kDim>::kOwn>& rows, const Ring& ring, const Piece& piece,
-                          const float* keys, const float* values, const int (&position)[2],
-                          float* exchange) {
-  using S = Sizes<kDim>;
+template <int kDim, bool kSplit, typename Value>
+__device__ void see_piece(Rows<Sizes<kDim, Value>::kOwn>& rows, const Ring& ring,
+                          const Piece& piece, const Value* keys, const Value* values,
+                          const int (&position)[2], float* exchange) {
+  using S = Sizes<kDim, Value>;
   const int g = lane_of() / 4, t = lane_of() % 4;
   float scores[S::kKeys / 2] = {};  // [kKeys / 8][4]
   using Tile = float[4];
@@ -176,10 +178,10 @@ __device__ void see_piece(Rows<Sizes<kDim>::kOwn>& rows, const Ring& ring, const
 // the next while one is multiplied, and hops one by one before them. Scores and sums stay in
 // registers. The last of a tile's splits to end merges them. Bound by the tensor cores, and by the
 // splitting of floats for them.
-template <int kDim, bool kSplit>
-__global__ void __launch_bounds__(Sizes<kDim>::kThreads, 2 / Sizes<kDim>::kParts)
+template <int kDim, bool kSplit, typename Value>
+__global__ void __launch_bounds__(Sizes<kDim, Value>::kThreads, 2 / Sizes<kDim, Value>::kParts)
     flash_kernel(Reading r) {
-  using S = Sizes<kDim>;
+  using S = Sizes<kDim, Value>;
   const Ring& ring = r.ring;
   const int dim = ring.head_dim, kv_head = int(blockIdx.y), all = r.n * r.group;
   const int g = lane_of() / 4, t = lane_of() % 4, column = warp_of() / 4 * S::kOwn;
@@ -188,8 +190,8 @@ __global__ void __launch_bounds__(Sizes<kDim>::kThreads, 2 / Sizes<kDim>::kParts
   const auto output_row = [&](int i) {
     return int64_t(i / r.group) * r.n_heads + kv_head * r.group + i % r.group;
   };
-  float* shared = shared_memory<float>();
-  float* exchange = shared + 2 * S::kStage;
+  Value* shared = shared_memory<Value>();
+  float* exchange = reinterpret_cast<float*>(shared + 2 * S::kStage);
 
   Rows<S::kOwn> rows;
   int position[2];
@@ -215,20 +217,21 @@ __global__ void __launch_bounds__(Sizes<kDim>::kThreads, 2 / Sizes<kDim>::kParts
   const auto load = [&](int i) {
     if (i < to) {
       const Piece piece = pieces(ring, i);
-      float* keys = shared + i % 2 * S::kStage;
-      stage<kDim>(keys, S::kKeyWidth, ring.k + kv_head * dim, ring, piece);
-      stage<kDim>(keys + S::kKeys * S::kKeyWidth, S::kValueWidth, ring.v + kv_head * dim, ring,
-                  piece);
+      Value* keys = shared + i % 2 * S::kStage;
+      stage<kDim>(keys, S::kKeyWidth, ring.keys<Value>() + kv_head * dim, ring, piece);
+      stage<kDim>(keys + S::kKeys * S::kKeyWidth, S::kValueWidth,
+                  ring.values<Value>() + kv_head * dim, ring, piece);
     }
     commit_copies();
   };
   load(from);
-  if (blockIdx.z == 0) see_hops<kDim>(rows, ring, kv_head * dim, column, position, last, exchange);
+  if (blockIdx.z == 0)
+    see_hops<kDim, Value>(rows, ring, kv_head * dim, column, position, last, exchange);
   for (int i = from; i < to; i++) {
     load(i + 1);
     wait_copies<1>();
     __syncthreads();
-    const float* keys = shared + i % 2 * S::kStage + column;
+    const Value* keys = shared + i % 2 * S::kStage + column;
     see_piece<kDim, kSplit>(rows, ring, pieces(ring, i), keys, keys + S::kKeys * S::kKeyWidth,
                             position, exchange);
     __syncthreads();
@@ -252,9 +255,9 @@ __global__ void __launch_bounds__(Sizes<kDim>::kThreads, 2 / Sizes<kDim>::kParts
   }
 }
 
-template <int kDim>
+template <int kDim, typename Value>
 void read_with(const Queue& queue, Reading r) {
-  using S = Sizes<kDim>;
+  using S = Sizes<kDim, Value>;
   Grid grid;
   grid.x = (r.n * r.group + kRows - 1) / kRows;
   grid.y = r.n_heads / r.group;
@@ -262,17 +265,24 @@ void read_with(const Queue& queue, Reading r) {
   grid.threads = S::kThreads;
   grid.shared = S::kShared;
   launch(queue, "attention",
-         queue.split_tf32() ? flash_kernel<kDim, true> : flash_kernel<kDim, false>, grid, r);
+         queue.split_tf32() ? flash_kernel<kDim, true, Value> : flash_kernel<kDim, false, Value>,
+         grid, r);
+}
+
+template <typename Value>
+void read_values(const Queue& queue, const Reading& reading) {
+  const int dim = reading.ring.head_dim;
+  if (dim <= 32) return read_with<32, Value>(queue, reading);
+  if (dim <= 64) return read_with<64, Value>(queue, reading);
+  if (dim <= 128) return read_with<128, Value>(queue, reading);
+  read_with<256, Value>(queue, reading);
 }
 
 }  // namespace
 
 void read_mma(const Queue& queue, const Reading& reading) {
-  const int dim = reading.ring.head_dim;
-  if (dim <= 32) return read_with<32>(queue, reading);
-  if (dim <= 64) return read_with<64>(queue, reading);
-  if (dim <= 128) return read_with<128>(queue, reading);
-  read_with<256>(queue, reading);
+  if (reading.ring.type == Type::f16) return read_values<uint16_t>(queue, reading);
+  read_values<float>(queue, reading);
 }
 
 }  // namespace ringside::cuda

@@ -32,22 +32,24 @@ struct Rows {
 };
 
 // Rows of the cache to shared memory, zeros in place of those that are not there.
-__device__ void stage(float* shared, const float* cache, const Ring& ring, const Piece& piece) {
+template <typename Value>
+__device__ void stage(float* shared, const Value* cache, const Ring& ring, const Piece& piece) {
   const int width = row_floats(ring.head_dim);
   for (int key = warp_of(); key < kKeys; key += kWarps) {
-    const float* row = cache + row_of(ring, piece, key) * ring.width;
+    const Value* row = cache + row_of(ring, piece, key) * ring.width;
     for (int c = lane_of(); c < width; c += kWarp)
-      shared[key * width + c] = key < piece.count && c < ring.head_dim ? row[c] : 0.0f;
+      shared[key * width + c] = key < piece.count && c < ring.head_dim ? widened(row[c]) : 0.0f;
   }
 }
 
 // out = softmax(q k^T / sqrt(head_dim)) v. A block (x: tile, y: kv head, z: split) has 4 kRowsEach
 // rows, each a head of a query; a warp kRowsEach of them. Scores: a lane a key. Sums: a lane every
 // 32nd column. Bound by reads of shared memory: 12 for 32 multiplications in the scores.
-template <int kRowsEach, int kVectors>
+template <int kRowsEach, int kVectors, typename Value>
 __global__ void __launch_bounds__(kThreads, kBlocksEach) simt_kernel(Reading r) {
   constexpr int kRows = kRowsEach * kWarps;
   const Ring& ring = r.ring;
+  const Value *keys = ring.keys<Value>(), *values = ring.values<Value>();
   const int dim = ring.head_dim, width = row_floats(dim), lane = lane_of();
   const int kv_head = int(blockIdx.y), begin = int(blockIdx.x) * kRows, all = r.n * r.group;
   const int p = position_of(r.position), mine = warp_of() * kRowsEach;
@@ -82,14 +84,14 @@ __global__ void __launch_bounds__(kThreads, kBlocksEach) simt_kernel(Reading r) 
         const int64_t at = slot_before(ring, slot, hop) * ring.width + kv_head * dim;
         float score = 0.0f;
         for (int c = lane; c < dim; c += kWarp)
-          score = fmaf(queries[(mine + i) * width + c], ring.k[at + c], score);
+          score = fmaf(queries[(mine + i) * width + c], widened(keys[at + c]), score);
         score = warp_sum(score);
         rows.raise(i, fmaxf(rows.top[i], score));
         const float weight = exp2f(score - rows.top[i]);
         rows.total[i] += lane == 0 ? weight : 0.0f;
         for (int j = 0; j < kVectors; j++)
           if (lane + kWarp * j < dim)
-            rows.sum[i][j] = fmaf(weight, ring.v[at + lane + kWarp * j], rows.sum[i][j]);
+            rows.sum[i][j] = fmaf(weight, widened(values[at + lane + kWarp * j]), rows.sum[i][j]);
       }
     }
   }
@@ -100,7 +102,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksEach) simt_kernel(Reading r) 
   for (int t = from; t < to; t++) {
     const Piece piece = pieces(ring, t);
     __syncthreads();
-    stage(staged, ring.k + kv_head * dim, ring, piece);
+    stage(staged, keys + kv_head * dim, ring, piece);
     __syncthreads();
     float score[kRowsEach] = {};
     for (int c = 0; c < dim; c += 4) {
@@ -118,7 +120,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksEach) simt_kernel(Reading r) 
       weights[(mine + i) * kKeys + lane] = weight;
     }
     __syncthreads();
-    stage(staged, ring.v + kv_head * dim, ring, piece);
+    stage(staged, values + kv_head * dim, ring, piece);
     __syncthreads();
     for (int key = 0; key < kKeys; key += 4) {
       float v[4][kVectors];
@@ -153,7 +155,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksEach) simt_kernel(Reading r) 
   }
 }
 
-template <int kRowsEach, int kVectors>
+template <int kRowsEach, int kVectors, typename Value>
 void read_with(const Queue& queue, Reading r) {
   constexpr int kRows = kRowsEach * kWarps;
   const int width = row_floats(r.ring.head_dim);
@@ -163,17 +165,23 @@ void read_with(const Queue& queue, Reading r) {
   split_reading(queue, r, grid, kKeys, kBlocksEach, kRows);
   grid.threads = kThreads;
   grid.shared = size_t((kRows + kKeys) * width + kRows * kKeys) * sizeof(float);
-  launch(queue, "attention", simt_kernel<kRowsEach, kVectors>, grid, r);
+  launch(queue, "attention", simt_kernel<kRowsEach, kVectors, Value>, grid, r);
+}
+
+template <typename Value>
+void read_values(const Queue& queue, const Reading& reading) {
+  const int dim = reading.ring.head_dim;
+  if (dim <= 32) return read_with<8, 1, Value>(queue, reading);
+  if (dim <= 64) return read_with<8, 2, Value>(queue, reading);
+  if (dim <= 128) return read_with<8, 4, Value>(queue, reading);
+  read_with<4, 8, Value>(queue, reading);
 }
 
 }  // namespace
 
 void read_simt(const Queue& queue, const Reading& reading) {
-  const int dim = reading.ring.head_dim;
-  if (dim <= 32) return read_with<8, 1>(queue, reading);
-  if (dim <= 64) return read_with<8, 2>(queue, reading);
-  if (dim <= 128) return read_with<8, 4>(queue, reading);
-  read_with<4, 8>(queue, reading);
+  if (reading.ring.type == Type::f16) return read_values<uint16_t>(queue, reading);
+  read_values<float>(queue, reading);
 }
 
 }  // namespace ringside::cuda

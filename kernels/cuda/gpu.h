@@ -82,7 +82,7 @@ __device__ inline int dot_s8(uint32_t a, uint32_t b, int sum) {
 #endif
 }
 
-// IEEE binary16 to float.
+// IEEE binary16 to float, and back: to the nearest, ties to even.
 __device__ inline float half_bits_to_float(uint16_t bits) {
 #if defined(__HIP__)
   _Float16 half;
@@ -93,6 +93,16 @@ __device__ inline float half_bits_to_float(uint16_t bits) {
   asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
   return value;
 #endif
+}
+__device__ inline uint16_t float_to_half_bits(float value) {
+  uint16_t bits;
+#if defined(__HIP__)
+  const _Float16 half = _Float16(value);
+  __builtin_memcpy(&bits, &half, sizeof bits);
+#else
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+#endif
+  return bits;
 }
 
 __device__ inline float bits_to_float(uint32_t bits) { return __uint_as_float(bits); }

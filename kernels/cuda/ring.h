@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "../backend.h"
+#include "cached.h"
 #include "gpu.h"
 #include "ops.h"
 #include "products.h"
@@ -27,20 +28,31 @@ constexpr float kUnseen = -1e30f;
 // A KvCache in the terms of the kernels. Its memory and that of the output are aligned to 16
 // bytes; q need not be.
 struct Ring {
-  const float* k = nullptr;
-  const float* v = nullptr;
-  int64_t width = 0;  // floats a row
+  const void* k = nullptr;
+  const void* v = nullptr;
+  int64_t width = 0;  // values a row
   int slots = 0, sinks = 0;
   int window = 0;         // INT_MAX: everything
   int max_hop = 0;        // 0: no hops
   int64_t first_hop = 1;  // the lowest power of two that is not in the window
   int head_dim = 0;
+  Type type = Type::f32;  // or f16
+
+  template <typename Value>
+  __device__ const Value* keys() const {
+    return static_cast<const Value*>(k);
+  }
+  template <typename Value>
+  __device__ const Value* values() const {
+    return static_cast<const Value*>(v);
+  }
 };
 
 inline Ring ring_of(const KvCache& cache) {
   Ring ring{cache.k,       cache.v,     int64_t(cache.n_kv_heads) * cache.head_dim,
             cache.slots,   cache.sinks, cache.window,
-            cache.max_hop, 1,           cache.head_dim};
+            cache.max_hop, 1,           cache.head_dim,
+            cache.type};
   if (cache.window == 0) {
     ring.sinks = ring.max_hop = 0;
     ring.window = INT_MAX;
@@ -214,7 +226,7 @@ inline void split_reading(const Queue& queue, Reading& r, Grid& grid, int keys, 
   grid.z = r.shares.splits;
 }
 
-// On tensor cores: head_dim is a multiple of 4. Fills in shares.splits.
+// On tensor cores: a head's columns are a multiple of 16 bytes. Fills in shares.splits.
 void read_mma(const Queue& queue, const Reading& reading);
 // Anything.
 void read_simt(const Queue& queue, const Reading& reading);

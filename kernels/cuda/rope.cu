@@ -1,4 +1,5 @@
 // Norm and rotation of heads, and their keys and values into the cache, in one pass over qkv.
+#include "cached.h"
 #include "gpu.h"
 #include "ops.h"
 
@@ -61,10 +62,11 @@ __global__ void __launch_bounds__(kWarps* kWarp)
 
   const int64_t width = int64_t(heads.n_kv_heads) * dim;
   const int kv_head = (head - heads.n_heads) % heads.n_kv_heads;
-  float* to = (is_v ? cache.v : cache.k) + int64_t(kv_head) * dim;
+  void* to = is_v ? cache.v : cache.k;
   for (int c = lane; c < dim; c += kWarp) {
-    to[p % cache.slots * width + c] = mine[c];
-    if (p < cache.sinks) to[(cache.slots + p) * width + c] = mine[c];
+    const int64_t at = int64_t(kv_head) * dim + c;
+    put(to, cache.type, p % cache.slots * width + at, mine[c]);
+    if (p < cache.sinks) put(to, cache.type, (cache.slots + p) * width + at, mine[c]);
   }
 }
 
@@ -75,11 +77,13 @@ __global__ void __launch_bounds__(256) store_kernel(KvCache cache, const float* 
   if (c >= width) return;
   const int p = *position.base + position.offset + row;
   const float key = k[int64_t(row) * stride + c], value = v[int64_t(row) * stride + c];
-  cache.k[int64_t(p % cache.slots) * width + c] = key;
-  cache.v[int64_t(p % cache.slots) * width + c] = value;
+  const int64_t to = int64_t(p % cache.slots) * width + c;
+  put(cache.k, cache.type, to, key);
+  put(cache.v, cache.type, to, value);
   if (p >= cache.sinks) return;
-  cache.k[int64_t(cache.slots + p) * width + c] = key;
-  cache.v[int64_t(cache.slots + p) * width + c] = value;
+  const int64_t sink = int64_t(cache.slots + p) * width + c;
+  put(cache.k, cache.type, sink, key);
+  put(cache.v, cache.type, sink, value);
 }
 
 }  // namespace

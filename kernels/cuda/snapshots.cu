@@ -21,31 +21,36 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// A block a row of a ring: positions p-rows .. p-1 to the snapshot of p, if one is due.
+// A block a row of a ring, `width` words of it as they lie there: positions p-rows .. p-1 to the
+// snapshot of p, if one is due.
+template <typename Word>
 __global__ void __launch_bounds__(kThreads)
     save_rows_kernel(Snapshots to, KvCache cache, Position position, int rows, int width) {
   const int p = *position.base + position.offset, i = int(blockIdx.x);
   if (p % to.every != 0) return;
-  float* k = to.memory + int64_t(p / to.every - 1) * to.floats + int64_t(i) * width;
-  float* v = k + int64_t(rows) * width;
+  float* memory = to.memory + int64_t(p / to.every - 1) * to.floats;
+  Word* k = reinterpret_cast<Word*>(memory) + int64_t(i) * width;
+  Word* v = k + int64_t(rows) * width;
   const int64_t from = int64_t((p - rows + i) % cache.slots) * width;
   for (int c = int(threadIdx.x); c < width; c += kThreads) {
-    k[c] = cache.k[from + c];
-    v[c] = cache.v[from + c];
+    k[c] = static_cast<const Word*>(cache.k)[from + c];
+    v[c] = static_cast<const Word*>(cache.v)[from + c];
   }
 }
 
-// A block a row: position first + i back into the ring, from the snapshot behind it.
+// The same back: position first + i into the ring, from the snapshot behind it.
+template <typename Word>
 __global__ void __launch_bounds__(kThreads)
     load_rows_kernel(Snapshots from, KvCache cache, int rows, int first, int width) {
   const int p = first + int(blockIdx.x), index = p / from.every;
   const int row = p - ((index + 1) * from.every - rows);
-  const float* k = from.memory + int64_t(index) * from.floats + int64_t(row) * width;
-  const float* v = k + int64_t(rows) * width;
+  const float* memory = from.memory + int64_t(index) * from.floats;
+  const Word* k = reinterpret_cast<const Word*>(memory) + int64_t(row) * width;
+  const Word* v = k + int64_t(rows) * width;
   const int64_t to = int64_t(p % cache.slots) * width;
   for (int c = int(threadIdx.x); c < width; c += kThreads) {
-    cache.k[to + c] = k[c];
-    cache.v[to + c] = v[c];
+    static_cast<Word*>(cache.k)[to + c] = k[c];
+    static_cast<Word*>(cache.v)[to + c] = v[c];
   }
 }
 
@@ -64,15 +69,21 @@ void save_state(const Queue& queue, const Snapshots& to, const float* state, Pos
 void save_rows(const Queue& queue, const Snapshots& to, const KvCache& cache, int rows,
                Position position) {
   if (rows == 0) return;
-  launch(queue, "save_rows", save_rows_kernel, {.x = rows, .threads = kThreads}, to, cache,
-         position, rows, cache.n_kv_heads * cache.head_dim);
+  const int64_t bytes = cache.row_bytes();
+  launch(queue, "save_rows",
+         bytes % 4 == 0 ? save_rows_kernel<uint32_t> : save_rows_kernel<uint16_t>,
+         {.x = rows, .threads = kThreads}, to, cache, position, rows,
+         int(bytes % 4 == 0 ? bytes / 4 : bytes / 2));
 }
 
 void load_rows(const Queue& queue, const Snapshots& from, const KvCache& cache, int rows, int first,
                int position) {
   if (position <= first) return;
-  launch(queue, "load_rows", load_rows_kernel, {.x = position - first, .threads = kThreads}, from,
-         cache, rows, first, cache.n_kv_heads * cache.head_dim);
+  const int64_t bytes = cache.row_bytes();
+  launch(queue, "load_rows",
+         bytes % 4 == 0 ? load_rows_kernel<uint32_t> : load_rows_kernel<uint16_t>,
+         {.x = position - first, .threads = kThreads}, from, cache, rows, first,
+         int(bytes % 4 == 0 ? bytes / 4 : bytes / 2));
 }
 
 void move(const Queue& queue, int* base, int n) {

@@ -220,18 +220,21 @@ struct Layer {
 };
 
 struct Cache {
-  Floats k, v;
   KvCache view;
-  Cache(const Layer& l, int slots, int sinks, int window, int max_hop)
-      : k(size_t(slots + sinks) * size_t(l.n_kv_heads * l.head_dim)),
-        v(k),
-        view{k.data(), v.data(), slots, sinks, window, max_hop, l.n_kv_heads, l.head_dim} {}
+  std::vector<std::byte> k, v;
+  Cache(const Layer& l, int slots, int sinks, int window, int max_hop, Type type = Type::f32)
+      : view{nullptr, nullptr, slots, sinks, window, max_hop, l.n_kv_heads, l.head_dim, type},
+        k(size_t((slots + sinks) * view.row_bytes())),
+        v(k) {
+    view.k = k.data();
+    view.v = v.data();
+  }
 };
 
 // Rows of keys and of values that n tokens occupy.
 int64_t cache_bytes(const KvCache& c, int n) {
   const int64_t rows = std::min(c.slots, n) + std::min(c.sinks, n);
-  return rows * c.n_kv_heads * c.head_dim * 2 * int64_t(sizeof(float));
+  return rows * c.row_bytes() * 2;
 }
 
 // Reads n tokens, causally, in batches: stores their keys and values, then attends.
@@ -248,28 +251,31 @@ void read(Backend& backend, const Layer& l, const Cache& cache, const Floats& x,
 void attend_layer(Backend& backend, const Layer& l, int most, Table& table) {
   std::printf("\nattention, %d heads / %d kv heads / %d channels, %s, %d threads\n", l.n_heads,
               l.n_kv_heads, l.head_dim, std::string(backend.name()).c_str(), backend.threads());
-  std::printf("%7s %10s %10s %9s %10s %10s %9s\n", "tokens", "full ms", "ring ms", "full/ring",
-              "full KiB", "ring KiB", "saved %");
+  std::printf("%7s %10s %10s %9s %10s %10s %9s %12s %9s\n", "tokens", "full ms", "ring ms",
+              "full/ring", "full KiB", "ring KiB", "saved %", "full f16 ms", "f16/f32");
   const Floats x = noise(int64_t(kBatch) * l.n_heads * l.head_dim + 1);
   Floats out(x.size());
   const Cache ring(l, 512, 4, 128, 256);
   for (int n = 256; n <= most; n *= 2) {
-    const Cache full(l, n, 0, 0, 0);
+    const Cache full(l, n, 0, 0, 0), half(l, n, 0, 0, 0, Type::f16);
     const auto time = in_turns(
-        {[&] { read(backend, l, full, x, out, n); }, [&] { read(backend, l, ring, x, out, n); }},
+        {[&] { read(backend, l, full, x, out, n); }, [&] { read(backend, l, ring, x, out, n); },
+         [&] { read(backend, l, half, x, out, n); }},
         n > 4096 ? 3 : 9);
     const int64_t full_bytes = cache_bytes(full.view, n), ring_bytes = cache_bytes(ring.view, n);
     const double ratio = time[0] / time[1];
     const double saved = 100.0 * (1.0 - double(ring_bytes) / double(full_bytes));
-    std::printf("%7d %10.3f %10.3f %9.2f %10.1f %10.1f %9.1f\n", n, time[0] * 1e3, time[1] * 1e3,
-                ratio, double(full_bytes) / 1024, double(ring_bytes) / 1024, saved);
+    std::printf("%7d %10.3f %10.3f %9.2f %10.1f %10.1f %9.1f %12.3f %9.2f\n", n, time[0] * 1e3,
+                time[1] * 1e3, ratio, double(full_bytes) / 1024, double(ring_bytes) / 1024, saved,
+                time[2] * 1e3, time[2] / time[0]);
     std::fflush(stdout);
     table.row(
         "{\"heads\":%d,\"kvHeads\":%d,\"headDim\":%d,\"tokens\":%d,\"fullMilliseconds\":%.4f,"
         "\"ringMilliseconds\":%.4f,\"speedRatio\":%.3f,\"fullBytes\":%lld,\"ringBytes\":%lld,"
-        "\"memorySavingPercent\":%.2f}",
+        "\"memorySavingPercent\":%.2f,\"fullF16Milliseconds\":%.4f}",
         l.n_heads, l.n_kv_heads, l.head_dim, n, time[0] * 1e3, time[1] * 1e3, ratio,
-        static_cast<long long>(full_bytes), static_cast<long long>(ring_bytes), saved);
+        static_cast<long long>(full_bytes), static_cast<long long>(ring_bytes), saved,
+        time[2] * 1e3);
   }
 }
 
@@ -278,22 +284,26 @@ void decode_layer(Backend& backend, const Layer& l, Table& table) {
   const Floats x = noise(int64_t(kBatch) * l.n_heads * l.head_dim + 1);
   Floats out(x.size());
   const Cache ring(l, 512, 4, 128, 256), full(l, 4096, 0, 0, 0);
-  for (const Cache* cache : {&ring, &full}) read(backend, l, *cache, x, out, 4096);
+  const Cache half(l, 4096, 0, 0, 0, Type::f16);
+  for (const Cache* cache : {&ring, &full, &half}) read(backend, l, *cache, x, out, 4096);
   const auto one = [&](const Cache& cache) {
     backend.attention(out.data(), x.data(), cache.view, 1, l.n_heads * l.head_dim, l.n_heads, 4095);
   };
-  const auto time = in_turns({[&] { one(full); }, [&] { one(ring); }}, 500, 0.1);
-  std::printf("one token behind 4,095: full %.1f us, ring %.1f us\n", time[0] * 1e6, time[1] * 1e6);
+  const auto time =
+      in_turns({[&] { one(full); }, [&] { one(ring); }, [&] { one(half); }}, 500, 0.1);
+  std::printf("one token behind 4,095: full %.1f us, ring %.1f us, full f16 %.1f us\n",
+              time[0] * 1e6, time[1] * 1e6, time[2] * 1e6);
   table.row(
       "{\"heads\":%d,\"kvHeads\":%d,\"headDim\":%d,\"position\":4095,"
-      "\"fullMicroseconds\":%.2f,\"ringMicroseconds\":%.2f}",
-      l.n_heads, l.n_kv_heads, l.head_dim, time[0] * 1e6, time[1] * 1e6);
+      "\"fullMicroseconds\":%.2f,\"ringMicroseconds\":%.2f,\"fullF16Microseconds\":%.2f}",
+      l.n_heads, l.n_kv_heads, l.head_dim, time[0] * 1e6, time[1] * 1e6, time[2] * 1e6);
 }
 
 std::string attention(const Options& options) {
   const auto backend = backend_of(options.isa, options.threads);
   Table reading, decoding;
-  for (const Layer& l : {Layer{4, 2, 64}, Layer{16, 4, 128}}) {
+  // The bundled model's, a larger one's, and Qwen2.5-Coder-1.5B's.
+  for (const Layer& l : {Layer{4, 2, 64}, Layer{16, 4, 128}, Layer{12, 2, 128}}) {
     attend_layer(*backend, l, options.most, reading);
     decode_layer(*backend, l, decoding);
   }

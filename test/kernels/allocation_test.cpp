@@ -32,6 +32,8 @@ TEST_CASE("no operation allocates after reserve") {
   std::vector<int> chosen(n * 3);
   const std::vector<Token> tokens(n, 3);
   const KvCache cache{k.data(), v.data(), 512, 4, 128, 256, 2, 64};
+  KvCache half = cache;
+  half.type = Type::f16;
   const LinearState linear{state.data(), decay.data(), 4, 64};
   const Router router{
       router_w.data(), nullptr, nullptr, 20, 0, 256, 3, 4, 2, 1.0f, true, true, 0.5f, 2};
@@ -50,6 +52,8 @@ TEST_CASE("no operation allocates after reserve") {
       b->norm_rope(x.data(), router_w.data(), m, 512, 4, 64, rope, 1e-6f, 0);
       b->store(cache, x.data(), y.data(), m, 256, 0);
       b->attention(y.data(), x.data(), cache, m, 512, 4, 0);
+      b->store(half, x.data(), y.data(), m, 256, 0);
+      b->attention(y.data(), x.data(), half, m, 512, 4, 0);
       b->lightning(y.data(), x.data(), x.data(), x.data(), linear, m, 256);
       b->advance(x.data(), x.data(), linear, m, 256);
       b->gated_group_norm(y.data(), x.data(), x.data(), router_w.data(), m, 256, 4, 1e-6f);

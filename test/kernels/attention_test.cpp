@@ -9,17 +9,22 @@ namespace {
 constexpr double kMaxError = 1e-12;
 
 struct Cache {
-  Floats k, v;
   KvCache view;
-  explicit Cache(const Shape& s)
-      : k(size_t(s.slots + s.sinks) * size_t(s.n_kv_heads * s.head_dim), NAN),
-        v(k),
-        view{k.data(), v.data(), s.slots, s.sinks, s.window, s.max_hop, s.n_kv_heads, s.head_dim} {}
+  std::vector<std::byte> k, v;
+  Cache(const Shape& s, Type type)
+      : view{nullptr,   nullptr,      s.slots,    s.sinks, s.window,
+             s.max_hop, s.n_kv_heads, s.head_dim, type},
+        k(size_t((s.slots + s.sinks) * view.row_bytes()), std::byte{0xff}),  // NaN in both types
+        v(k) {
+    view.k = k.data();
+    view.v = v.data();
+  }
 };
 
 // All positions, `batch` at a time.
-Floats attend(Backend& backend, const Shape& s, const AttentionInputs& in, int total, int batch) {
-  Cache cache(s);
+Floats attend(Backend& backend, const Shape& s, Type type, const AttentionInputs& in, int total,
+              int batch) {
+  Cache cache(s, type);
   const int width = s.n_kv_heads * s.head_dim, wide = s.n_heads * s.head_dim;
   Floats out(size_t(total * wide));
   for (int p = 0; p < total; p += batch) {
@@ -35,19 +40,21 @@ TEST_CASE("attention sees exactly the positions of the ring") {
   double worst = 0;
   for (const std::string& name : tested_backends()) {
     const auto backend = ready(name, 2);
-    for (const Shape& s : kAttentionShapes) {
-      const int total = s.window == 0 ? s.slots : std::max(2 * s.slots + 5, 150);
-      const AttentionInputs in(s, total, uint32_t(s.slots));
-      const Floats expected = true_attention(s, in, total);
-      for (const int batch : {1, 3, 26}) {
-        const double error = nmse(attend(*backend, s, in, total, batch), expected);
-        CAPTURE(name);
-        CAPTURE(s.window);
-        CAPTURE(batch);
-        CHECK(error < kMaxError);
-        worst = std::max(worst, error);
+    for (const Shape& s : kAttentionShapes)
+      for (const Type type : kCacheTypes) {
+        const int total = s.window == 0 ? s.slots : std::max(2 * s.slots + 5, 150);
+        const AttentionInputs in(s, total, uint32_t(s.slots));
+        const Floats expected = true_attention(s, rounded(in, type), total);
+        for (const int batch : {1, 3, 26}) {
+          const double error = nmse(attend(*backend, s, type, in, total, batch), expected);
+          CAPTURE(name);
+          CAPTURE(int(type));
+          CAPTURE(s.window);
+          CAPTURE(batch);
+          CHECK(error < kMaxError);
+          worst = std::max(worst, error);
+        }
       }
-    }
   }
   MESSAGE("largest NMSE: " << worst);
 }
@@ -57,9 +64,10 @@ TEST_CASE("a ring whose window covers everything is full attention") {
   const AttentionInputs in(full, 150, 9);
   for (const std::string& name : tested_backends()) {
     const auto backend = ready(name, 2);
-    for (const int batch : {1, 50})
-      CHECK(nmse(attend(*backend, ring, in, 150, batch), attend(*backend, full, in, 150, batch)) <
-            kMaxError);
+    for (const Type type : kCacheTypes)
+      for (const int batch : {1, 50})
+        CHECK(nmse(attend(*backend, ring, type, in, 150, batch),
+                   attend(*backend, full, type, in, 150, batch)) < kMaxError);
   }
 }
 
@@ -68,7 +76,9 @@ TEST_CASE("threads do not change attention") {
   const AttentionInputs in(ring, 700, 4);
   for (const std::string& name : others())
     for (const Shape& s : {ring, full})
-      CHECK(attend(*ready(name, 1), s, in, 700, 200) == attend(*ready(name, 3), s, in, 700, 200));
+      for (const Type type : kCacheTypes)
+        CHECK(attend(*ready(name, 1), s, type, in, 700, 200) ==
+              attend(*ready(name, 3), s, type, in, 700, 200));
 }
 
 }  // namespace

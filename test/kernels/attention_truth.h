@@ -29,6 +29,17 @@ struct AttentionInputs {
         v(noise(k.size(), seed + 2)) {}
 };
 
+constexpr Type kCacheTypes[] = {Type::f32, Type::f16};
+
+// What a cache of `type` makes of k and v. Attention over that differs from the truth by the
+// rounding of its sums alone, so that bounds are the same for all types.
+inline AttentionInputs rounded(AttentionInputs in, Type type) {
+  if (type == Type::f32) return in;
+  for (float& x : in.k) x = f16_to_float(float_to_f16(x));
+  for (float& x : in.v) x = f16_to_float(float_to_f16(x));
+  return in;
+}
+
 // The positions that position p attends to.
 inline std::set<int> attended(const Shape& s, int p) {
   std::set<int> seen;

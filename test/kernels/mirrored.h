@@ -145,6 +145,23 @@ class Mirrored final : public HostBackend {
     device_->attention(result.data, in.data, there.view, n, stride, n_heads, position);
     result.bring_back();
   }
+  using HostBackend::load;
+  using HostBackend::save;
+  void save(const Snapshots& to, const KvCache& cache, int rows, int position) override {
+    if (position % to.every != 0) return;
+    Kv there(*this, cache);
+    Array kept(*this, to.memory, position / to.every * to.floats);
+    at(position);
+    device_->save({kept.data, to.floats, to.every}, there.view, rows, position);
+    kept.bring_back();
+  }
+  void load(const Snapshots& from, const KvCache& cache, int rows, int first,
+            int position) override {
+    Kv there(*this, cache);
+    Array kept(*this, from.memory, position / from.every * from.floats);
+    device_->load({kept.data, from.floats, from.every}, there.view, rows, first, position);
+    there.bring_back();
+  }
   void lightning(float* out, const float* q, const float* k, const float* v,
                  const LinearState& state, int n, int stride) override {
     const int64_t width = int64_t(state.n_heads) * state.head_dim;
@@ -235,19 +252,21 @@ class Mirrored final : public HostBackend {
 
   struct Kv {
     Kv(Mirrored& mirrored, const KvCache& cache)
-        : k(mirrored, cache.k, size_of(cache)), v(mirrored, cache.v, size_of(cache)), view(cache) {
+        : k(mirrored, static_cast<const std::byte*>(cache.k), size_of(cache)),
+          v(mirrored, static_cast<const std::byte*>(cache.v), size_of(cache)),
+          view(cache) {
       view.k = k.data;
       view.v = v.data;
     }
     static int64_t size_of(const KvCache& cache) {
-      return int64_t(cache.slots + cache.sinks) * cache.n_kv_heads * cache.head_dim;
+      return (cache.slots + cache.sinks) * cache.row_bytes();
     }
     void bring_back() {
       k.bring_back();
       v.bring_back();
     }
 
-    Array<float> k, v;
+    Array<std::byte> k, v;
     KvCache view;
   };
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "../attention_truth.h"
 #include "ops.h"
@@ -18,6 +19,17 @@ constexpr double kMaxRoundedError = 1e-6;
 // The cache as it is once positions 0 .. total-1 have been stored. What nobody wrote is NaN.
 struct Cache {
   Floats k, v;
+
+  // The bytes of one of them in a cache of `type`.
+  static std::vector<std::byte> bytes(const Floats& x, Type type) {
+    std::vector<std::byte> bytes(x.size() * size_t(row_bytes(type, 1)));
+    for (size_t i = 0; i < x.size(); i++) {
+      const uint16_t half = float_to_f16(x[i]);
+      if (type == Type::f16) std::memcpy(bytes.data() + 2 * i, &half, sizeof half);
+    }
+    if (type == Type::f32) std::memcpy(bytes.data(), x.data(), bytes.size());
+    return bytes;
+  }
   Cache(const Shape& s, const AttentionInputs& in, int total)
       : k(size_t(s.slots + s.sinks) * size_t(s.n_kv_heads * s.head_dim), NAN), v(k) {
     const int width = s.n_kv_heads * s.head_dim;
@@ -37,12 +49,14 @@ class Layer {
  public:
   Device device{0};
 
-  Layer(const Shape& s, const AttentionInputs& in, int max_batch)
+  Layer(const Shape& s, const AttentionInputs& in, int max_batch, Type type = Type::f32)
       : s_(s), in_(in), wide_(s.n_heads * s.head_dim) {
-    const size_t size = size_t(s.slots + s.sinks) * size_t(s.n_kv_heads * s.head_dim);
     const size_t scratch = cuda::attention_scratch_bytes(s.head_dim, device.queue().processors());
-    view_ = {array(size), array(size), s.slots,      s.sinks,
-             s.window,    s.max_hop,   s.n_kv_heads, s.head_dim};
+    view_ = {nullptr,   nullptr,      s.slots,    s.sinks, s.window,
+             s.max_hop, s.n_kv_heads, s.head_dim, type};
+    const size_t bytes = size_t((s.slots + s.sinks) * view_.row_bytes());
+    view_.k = own(device.allocate(bytes));
+    view_.v = own(device.allocate(bytes));
     q_ = array(size_t(max_batch * (wide_ + kGap)));
     out_ = array(size_t(max_batch * wide_));
     scratch_ = own(device.allocate(scratch));
@@ -62,8 +76,9 @@ class Layer {
 
   void prepare(int position, int n) {
     const Cache cache(s_, in_, position + n);
-    device.upload(view_.k, cache.k.data(), cache.k.size() * sizeof(float));
-    device.upload(view_.v, cache.v.data(), cache.v.size() * sizeof(float));
+    const auto k = Cache::bytes(cache.k, view_.type), v = Cache::bytes(cache.v, view_.type);
+    device.upload(view_.k, k.data(), k.size());
+    device.upload(view_.v, v.data(), v.size());
     const int base = position - kOffset;
     device.upload(base_, &base, sizeof base);
     Floats q;  // rows that lie apart, as in a fused projection
@@ -112,10 +127,11 @@ constexpr Way kWays[] = {
 
 // Batches at the beginning, in the middle and where the ring has come around twice; large ones only
 // there.
-void check(const Shape& s, std::vector<int> batches, unsigned order, double (&worst)[3]) {
+void check(const Shape& s, Type type, const std::vector<int>& batches, unsigned order,
+           double (&worst)[3]) {
   const int total = s.window == 0 ? s.slots : std::max(2 * s.slots + 5, 150);
-  const AttentionInputs in(s, total, uint32_t(s.slots));
-  Layer layer(s, in, 150);
+  const AttentionInputs in = rounded({s, total, uint32_t(s.slots)}, type);
+  Layer layer(s, in, 150, type);
   emulator::set_order(order);
   for (const int n : batches) {
     if (s.window > 0 && s.slots < std::max(s.window, s.max_hop) + n) continue;
@@ -128,6 +144,7 @@ void check(const Shape& s, std::vector<int> batches, unsigned order, double (&wo
         layer.device.queue().set_mma(kWays[way].mma);
         layer.device.queue().set_split_tf32(kWays[way].split);
         const double error = nmse(layer.ask(position, n, total), expected);
+        CAPTURE(int(type));
         CAPTURE(s.window);
         CAPTURE(s.head_dim);
         CAPTURE(n);
@@ -139,6 +156,10 @@ void check(const Shape& s, std::vector<int> batches, unsigned order, double (&wo
     }
   }
   emulator::set_order(0);
+}
+
+void check(const Shape& s, const std::vector<int>& batches, unsigned order, double (&worst)[3]) {
+  for (const Type type : kCacheTypes) check(s, type, batches, order, worst);
 }
 
 TEST_CASE("cuda attention sees exactly the positions of the ring") {
@@ -176,26 +197,28 @@ TEST_CASE("cuda attention splits a long context") {
 
 TEST_CASE("cuda attention recorded once answers at every position") {
   for (const Shape& s : {Shape{0, 0, 0, 400, 4, 2, 16}, Shape{16, 64, 4, 128, 4, 2, 16},
-                         Shape{60, 0, 0, 100, 9, 1, 8}}) {
-    const AttentionInputs in(s, 400, 3);
-    Layer layer(s, in, 8);
-    for (const int n : {1, 8}) {
-      layer.ask(0, n, 400);  // drivers may not load a kernel while they record
-      layer.prepare(0, n);
-      layer.device.begin_recording();
-      layer.launch(n, 400);
-      const Graph graph = layer.device.end_recording();
-      for (const int position : {0, 1, 15, 17, 130, 380, 20}) {
-        layer.prepare(position, n);
-        layer.device.replay(graph);
-        const Floats replayed = layer.answer(n);
-        CAPTURE(n);
-        CAPTURE(position);
-        CHECK(replayed == layer.ask(position, n, 400));
-        CHECK(nmse(replayed, true_attention(s, in, position + n, position)) < kMaxSplitError);
+                         Shape{60, 0, 0, 100, 9, 1, 8}})
+    for (const Type type : kCacheTypes) {
+      const AttentionInputs in = rounded({s, 400, 3}, type);
+      Layer layer(s, in, 8, type);
+      for (const int n : {1, 8}) {
+        layer.ask(0, n, 400);  // drivers may not load a kernel while they record
+        layer.prepare(0, n);
+        layer.device.begin_recording();
+        layer.launch(n, 400);
+        const Graph graph = layer.device.end_recording();
+        for (const int position : {0, 1, 15, 17, 130, 380, 20}) {
+          layer.prepare(position, n);
+          layer.device.replay(graph);
+          const Floats replayed = layer.answer(n);
+          CAPTURE(int(type));
+          CAPTURE(n);
+          CAPTURE(position);
+          CHECK(replayed == layer.ask(position, n, 400));
+          CHECK(nmse(replayed, true_attention(s, in, position + n, position)) < kMaxSplitError);
+        }
       }
     }
-  }
 }
 
 TEST_CASE("cuda attention of no queries does nothing") {
