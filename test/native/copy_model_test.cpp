@@ -243,7 +243,7 @@ TEST_CASE("what is drawn is what model and votes say together, with a draft or w
       TemporaryFolder folder;
       write_tiny_model(folder.path(), tiny_config(changes), "f32");
       TestedBackends backends(name);
-      ModelOptions options;
+      ModelOptions options = with_f32_cache();
       options.context_tokens = 300;
       LoadedModel loaded(folder.path(), backends.both(), options);
       Sequence sequence = loaded.sequence();

@@ -20,6 +20,9 @@ namespace {
 // see the message of the first test.
 constexpr double kExact = 1e-4;
 
+// And with keys and values in float16, of which a step is 2^-11 of a value: 9.7e-4 at worst.
+constexpr double kHalf = 4e-3;
+
 // Types that round activations: a sum that differs in its last bit may round to the neighbour. See
 // the message of the last test for the worst seen.
 double rounding(const std::string& type) { return type == "F32" || type == "F16" ? 1e-5 : 5e-2; }
@@ -142,7 +145,7 @@ void for_all_goldens(Check check) {
       CAPTURE(family.config.empty());
       CAPTURE(golden.type);
       const TemporaryFolder folder;
-      ModelOptions options;
+      ModelOptions options = with_f32_cache();
       options.slope_layer_shift = family.shift;
       check(write_case(folder.path(), family, golden), options, family, golden);
     }
@@ -175,6 +178,22 @@ TEST_CASE("every family in every type computes what Hugging Face transformers do
         count++;
       });
   MESSAGE(count << " models, worst " << worst);
+}
+
+TEST_CASE("keys and values in float16 change little, in every family") {
+  const auto backend = make_exact_backend();
+  double worst = 0;
+  for_all_goldens([&](const auto& path, auto options, const auto&, const auto& golden) {
+    if (golden.type != "F32") return;  // of what a cache holds the others say nothing more
+    options.kv_cache = Type::f16;
+    LoadedModel loaded(path, *backend, options);
+    const Result result = read_at_once(loaded, golden);
+    const double error = error_of(result.logits, golden.logits);
+    CHECK(error <= kHalf);
+    CHECK(result.greedy == golden.greedy);
+    worst = std::max(worst, error);
+  });
+  MESSAGE("worst " << worst);
 }
 
 TEST_CASE("every backend computes what the reference does, in every family and type") {

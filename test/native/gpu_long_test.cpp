@@ -32,9 +32,9 @@ struct Both {
   explicit Both(const std::string& changes, size_t device_bytes = 0)
       : host(available_backends().front()), there("cuda") {
     write_tiny_model(folder.path(), tiny_config(changes), "f32");
-    cpu = std::make_unique<LoadedModel>(folder.path(), host.both());
-    gpu = std::make_unique<LoadedModel>(folder.path(),
-                                        Backends(*there.host, there.device.get(), device_bytes));
+    const Backends on_gpu(*there.host, there.device.get(), device_bytes);
+    cpu = std::make_unique<LoadedModel>(folder.path(), host.both(), with_f32_cache());
+    gpu = std::make_unique<LoadedModel>(folder.path(), on_gpu, with_f32_cache());
   }
 
   TemporaryFolder folder;

@@ -9,6 +9,13 @@
 
 namespace ringside {
 
+// For what is compared to the rounding of floats: where sums differ by that, float16 turns some of
+// the differences into a step of its own, a thousand times as large.
+inline ModelOptions with_f32_cache(ModelOptions options = {}) {
+  options.kv_cache = Type::f32;
+  return options;
+}
+
 struct LoadedModel {
   ModelFiles files;
   Model model;

@@ -73,7 +73,7 @@ int outputs_seen[3] = {};
 double error_of(const Golden& golden, Backend& backend, size_t batch) {
   const TemporaryFolder folder;
   write_tiny_model(folder.path(), golden.config, golden.formats);
-  LoadedModel loaded(folder.path(), backend);
+  LoadedModel loaded(folder.path(), backend, with_f32_cache());
   Model& model = loaded.model;
   Sequence sequence = loaded.sequence();
   sequence.set_syntax(golden.syntax);
