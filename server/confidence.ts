@@ -25,7 +25,7 @@ export function confidenceOf(tokens: readonly GeneratedToken[], from: number, to
   for (const token of tokens) {
     const start = end;
     end += token.text.length;
-    if (end <= from) continue;
+    if (end <= from && start < from) continue; // one without text may be a part of what follows
     if (start >= to || /\S[^\n]*\n/.test(line)) break;
     line += token.text;
     logProbability += token.logProbability;

@@ -5,7 +5,13 @@ import type * as Native from "../native";
 import { canChat, chatPrompt, type Message } from "./chat";
 import { RingsideError } from "./errors";
 import { fimOf } from "./fim";
-import type { ChatOptions, Generated, GenerateOptions, Generator } from "./generator";
+import type {
+  ChatOptions,
+  Generated,
+  GeneratedToken,
+  GenerateOptions,
+  Generator,
+} from "./generator";
 import { own } from "./lines";
 import type { PromptTokens, Vocabulary } from "./prompt";
 import { syntaxFeatureNames } from "./syntax";
@@ -19,6 +25,7 @@ export function reportWithoutGpuPart(): Native.DeviceReport | null {
 }
 
 const CACHED_LINES = 8192; // a 20,000-line file's window holds about 250
+const MAX_PARTS = 16; // tokens that may end within a character, one after the other; what is no UTF-8 never ends
 const CACHED_TEXTS = 16; // of one prompt: the suffix and snippets, which stay while the prefix grows
 
 /** A map that forgets what was asked for the longest ago once it is full. */
@@ -155,16 +162,30 @@ export class ModelEngine implements Generator {
       return {
         ...generated,
         text: kept ?? generated.text,
-        tokens: Array.from(tokens, (token, i) => ({
-          text: this.engine.decode(Uint32Array.of(token)),
-          logProbability: logProbabilities[i]!,
-        })),
+        tokens: this.wholeTokens(tokens, logProbabilities),
         generatedTokens: tokens.length,
         promptTokens: request.tokens.length,
       };
     } finally {
       signal.removeEventListener("abort", cancel);
     }
+  }
+
+  /** What was generated; tokens that have parts of the same characters are one here, so that their texts are the text. */
+  private wholeTokens(ids: Uint32Array, logProbabilities: Float32Array): GeneratedToken[] {
+    const tokens: GeneratedToken[] = [];
+    let from = 0;
+    let logProbability = 0;
+    ids.forEach((_, i) => {
+      logProbability += logProbabilities[i]!;
+      const text = this.engine.decode(ids.subarray(from, i + 1));
+      const goesOn = text.endsWith("\uFFFD") && i - from < MAX_PARTS && i + 1 < ids.length;
+      if (goesOn) return;
+      tokens.push({ text, logProbability });
+      from = i + 1;
+      logProbability = 0;
+    });
+    return tokens;
   }
 
   /** Natural log probabilities, for evaluation. */

@@ -32,6 +32,7 @@ export interface ChatOptions {
   readonly seed?: number;
 }
 
+/** A token, or several where a character is split among them. */
 export interface GeneratedToken {
   readonly text: string;
   /** Natural, of the token given all before it. */

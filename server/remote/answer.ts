@@ -2,6 +2,7 @@
 
 import { confidenceOf } from "../confidence";
 import type { Generated, GeneratedToken } from "../generator";
+import { alignedTokens } from "./alignment";
 import type { Delta, Usage } from "./reply";
 
 export interface Wanted {
@@ -64,21 +65,15 @@ export class Answer {
   private isUnsure(): boolean {
     const { minLogProbability } = this.wanted;
     if (minLogProbability === undefined) return false;
-    const confidence = confidenceOf(this.tokensOf(this.raw), 0, this.raw.length);
+    const confidence = confidenceOf(alignedTokens(this.tokens, this.raw), 0, this.raw.length);
     return confidence < Math.exp(minLogProbability);
-  }
-
-  /** Empty where they are not `text`: some servers name tokens as their vocabulary has them. */
-  private tokensOf(text: string): readonly GeneratedToken[] {
-    const said = this.tokens.map((token) => token.text).join("");
-    return said.startsWith(text) ? this.tokens : [];
   }
 
   /** What came of it; `promptTokens` is a guess, for a server that does not count. */
   generated(promptTokens: number): Generated {
     const { usage } = this;
     const text = this.kept ?? this.raw;
-    const tokens = this.tokensOf(text);
+    const tokens = alignedTokens(this.tokens, text);
     const prompt = usage?.promptTokens || promptTokens;
     const reused = usage?.cachedTokens ?? 0;
     const readMs = this.firstMs ?? performance.now() - this.start;

@@ -54,6 +54,18 @@ suite("confidence", () => {
       7,
       0.05,
     ));
+  test("counts a token without text, which has a part of what follows", () =>
+    check(
+      [
+        ["", 0.5],
+        ["a", 0.5],
+        ["", 0.5],
+        ["b", 0.8],
+      ],
+      0,
+      2,
+      0.1,
+    ));
   test("leaves out what is not proposed", () =>
     check(
       [

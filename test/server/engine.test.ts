@@ -38,6 +38,18 @@ suite("engine", () => {
     );
     assert.equal(text.length, 3);
   });
+  test("tells tokens that are the text, also where characters are split among them", async () => {
+    const engine = await ModelEngine.load(bundled, { contextTokens: 512 });
+    const tokens = engine.encode('const names = ["中文", "日本語", "中文", "日本語", "', true);
+    const prompt = { tokens, featuresFrom: tokens.length };
+    const options = { maxTokens: 24, features: [], singleLine: false, until: () => null };
+    const generated = await engine.generate(prompt, options, never);
+    assert.match(generated.text, /[\u3000-\u9fff]/);
+    assert.ok(generated.tokens.length < generated.generatedTokens); // a character has several
+    const said = generated.tokens.map(({ text }) => text).join("");
+    assert.ok(said.startsWith(generated.text), said);
+    engine.close();
+  });
   test("goes on behind special tokens if others end the text", async () => {
     const engine = await ModelEngine.load(bundled, { contextTokens: 512 });
     const fileSep = engine.vocabulary.fim!.file!;

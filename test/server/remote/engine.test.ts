@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
+import { confidenceOf } from "../../../server/confidence";
 import { RingsideError } from "../../../server/errors";
 import type { GenerateOptions } from "../../../server/generator";
 import type { Snippet } from "../../../server/prompt";
@@ -203,6 +204,26 @@ suite("what comes of an answer", () => {
     endpoint.always = writes("a", "b"); // that does not say how likely it is
     assert.equal((await ask(engine, { minLogProbability: -2 })).text, "ab");
     engine.close();
+  });
+  test("how likely characters are that are split among tokens", async () => {
+    const token = (said: string, name: string, value: number) =>
+      choice({ text: said, logprobs: { tokens: [name], token_logprobs: [value] } });
+    const ends = token(" b", " b", -0.1) + token(" c", " c", -0.1);
+    for (const [first, second] of [
+      ["bytes:\\xe4\\xb8", "bytes:\\xad"],
+      ["\uFFFD", "\uFFFD"],
+      ["", "中"],
+    ] as const) {
+      endpoint.next = [sends(token("", first, -2.5) + token("中", second, -0.5) + ends)];
+      const engine = engineOf();
+      const { text, stop } = await ask(engine, { minLogProbability: -2 });
+      assert.deepEqual([text, stop], ["中", "unsure"]);
+      endpoint.next = [sends(token("", first, -2.5) + token("中", second, -0.5) + ends)];
+      const { tokens } = await ask(engine);
+      assert.equal(tokens.map((each) => each.text).join(""), "中 b c");
+      assert.ok(Math.abs(confidenceOf(tokens, 0, 5) - Math.exp(-3.2)) < 1e-9);
+      engine.close();
+    }
   });
   test("no probabilities of tokens that are not the text", async () => {
     const spelt = { text: " a", logprobs: { tokens: ["Ġa"], token_logprobs: [-0.5] } };
