@@ -329,7 +329,7 @@ void Engine::decode(const GenerateRequest& request, size_t last_index,
       result.stop = StopReason::end;
       break;
     }
-    emit(special ? std::string(text_of_special(token)) : text.decode(token));
+    emit(special ? text.finish() + std::string(text_of_special(token)) : text.decode(token));
     if (request.single_line && line.ended()) {
       result.stop = StopReason::line;
       break;
