@@ -1,9 +1,10 @@
-// What git ignores: a repository's .gitignore files, nested ones too, and its info/exclude; and those of
-// repositories in it.
+// What git ignores: a repository's .gitignore files, nested ones too, its info/exclude, and the user's own
+// core.excludesFile; and those of repositories in it.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import ignore, { type Ignore } from "ignore";
+import { excludesFileOf, textOf } from "./gitconfig";
 import { inside } from "./paths";
 
 const MAX_DECISIONS = 50_000; // folders whose decision is kept, about 100 bytes each
@@ -78,7 +79,7 @@ export class GitIgnores {
     return null;
   }
 
-  /** The deepest first, info/exclude behind the .gitignore of its repository's folder. */
+  /** The deepest first; info/exclude, then core.excludesFile, behind the .gitignore of their repository's folder. */
   private *rulesAbove(root: string, folder: string): Iterable<Rules> {
     for (let at = folder; ; at = dirname(at)) {
       yield* this.rulesOf(at);
@@ -91,7 +92,11 @@ export class GitIgnores {
     if (rules === undefined) {
       const files = [join(folder, ".gitignore")];
       const git = join(folder, ".git");
-      if (existsSync(git)) files.push(join(gitFolder(git), "info", "exclude"));
+      if (existsSync(git)) {
+        const repository = gitFolder(git);
+        const own = excludesFileOf(join(repository, "config"), folder);
+        files.push(join(repository, "info", "exclude"), ...(own === null ? [] : [own]));
+      }
       rules = files.flatMap((file) => readRules(file, folder) ?? []);
       this.rules.set(folder, rules);
     }
@@ -128,13 +133,4 @@ function gitFolder(path: string): string {
   if (elsewhere === undefined) return path;
   const folder = resolve(dirname(path), elsewhere);
   return resolve(folder, textOf(join(folder, "commondir"))?.trim() ?? ""); // a worktree shares its repository's
-}
-
-/** null: there is no such file, or it can't be read: git would go on without it, too. */
-function textOf(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { after, suite, test } from "node:test";
+import { after, before, suite, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { Exclusion } from "../../../server/context/exclusion";
 import { fileOf, pathOf } from "../../../server/context/paths";
@@ -11,6 +11,7 @@ const made: string[] = [];
 after(() => {
   for (const folder of made) rmSync(folder, { recursive: true });
 });
+before(() => useHome({})); // whoever runs this may ignore anything
 
 /** A folder that holds `files`, by path. */
 function folderWith(files: Readonly<Record<string, string>>): string {
@@ -21,6 +22,14 @@ function folderWith(files: Readonly<Record<string, string>>): string {
     writeFileSync(join(folder, path), text);
   }
   return folder;
+}
+
+/** From now on, the user's folder holds `files`. */
+function useHome(files: Readonly<Record<string, string>>): string {
+  const home = folderWith(files);
+  Object.assign(process.env, { HOME: home, USERPROFILE: home });
+  delete process.env.XDG_CONFIG_HOME;
+  return home;
 }
 
 function exclusionOf(folder: string, rules: readonly string[] = []): Exclusion {
@@ -115,6 +124,36 @@ suite("exclusion", () => {
     check(files, [], "a/notes.ts", /exclude\)/);
     check(files, [], "notes.ts", null);
     check({ ...files, "a/.gitignore": "!notes.ts\n" }, [], "a/notes.ts", null);
+  });
+  test("reads the user's own patterns, for repositories", () => {
+    useHome({ ".config/git/ignore": "*.own.ts\n/top.ts\n" });
+    const git = { ".git/HEAD": "" };
+    check(git, [], "src/a.own.ts", /^ignored by git \(\*\.own\.ts in .*ignore\)$/);
+    check(git, [], "top.ts", /ignored by git/);
+    check(git, [], "src/top.ts", null);
+    check({}, [], "a.own.ts", null);
+    check({ ...git, ".gitignore": "!b.own.ts\n" }, [], "b.own.ts", null);
+    check({ ...git, ".git/info/exclude": "!b.own.ts\n" }, [], "b.own.ts", null);
+    useHome({});
+  });
+  test("reads the user's own patterns where git's configuration says they are", () => {
+    const files = { ".config/git/ignore": "a.ts\n", "mine/own": "b.ts\n", other: "c.ts\n" };
+    const config = (file: string) => `[core]\n\texcludesFile = ${file}\n`;
+    const home = useHome({ ...files, ".gitconfig": config("~/mine/own") });
+    const git = { ".git/HEAD": "" };
+    check(git, [], "a.ts", null);
+    check(git, [], "b.ts", /ignored by git/);
+    const repository = { ".git/config": config(join(home, "other").replaceAll("\\", "/")) };
+    check(repository, [], "b.ts", null);
+    check(repository, [], "c.ts", /ignored by git/);
+    check({ ".git/config": config("own"), own: "d.ts\n" }, [], "d.ts", /ignored by git/);
+    check({ ".git/config": config("") }, [], "b.ts", null);
+    useHome({ ...files, ".config/git/config": config("~/other") });
+    check(git, [], "c.ts", /ignored by git/);
+    process.env.XDG_CONFIG_HOME = folderWith({ "git/ignore": "e.ts\n" });
+    check(git, [], "e.ts", /ignored by git/);
+    check(git, [], "c.ts", null);
+    useHome({});
   });
   test("reads the .gitignore above a workspace folder, up to the repository", () => {
     const root = folderWith({ ".git/HEAD": "", ".gitignore": "packages/*/gen\n" });

@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { excludesFileIn } from "../../../server/context/gitconfig";
+
+const check = (config: string, expected: string | undefined) =>
+  assert.equal(excludesFileIn(config), expected);
+
+suite("core.excludesFile", () => {
+  test("is not set", () => {
+    check("", undefined);
+    check("[user]\n\texcludesFile = a\n[core]\n\tbare = false\n", undefined);
+    check('[core "a"]\n\texcludesFile = a\n', undefined);
+    check("[core]\n# excludesFile = a\n", undefined);
+  });
+  test("is set, in any spelling", () => {
+    check("[core]\n\texcludesFile = ~/.gitignore\n", "~/.gitignore");
+    check("[user]\r\nname = x\r\n[Core]\r\nexcludesfile=a b\r\n", "a b");
+    check("[core] EXCLUDESFILE = a ; mine\n", "a");
+  });
+  test("is set with quotes and escapes", () => {
+    check('[core]\nexcludesFile = "a # b" # c\n', "a # b");
+    check('[core]\nexcludesFile = "C:\\\\Users\\\\a\\"b"\n', 'C:\\Users\\a"b');
+  });
+  test("is what was set last", () => {
+    check("[core]\nexcludesFile = a\n[user]\n[core]\nexcludesFile = b\n", "b");
+    check("[core]\nexcludesFile = a\nexcludesFile =\n", "");
+  });
+});
