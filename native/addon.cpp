@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -44,8 +45,14 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     engine_ = *info[0].As<Napi::External<std::shared_ptr<Engine>>>().Data();
     Value().DefineProperty(
         Napi::PropertyDescriptor::Value("info", to_info(env_, *engine_), napi_enumerable));
+    try {
+      worker_ = std::make_unique<Worker>();
+    } catch (const std::system_error&) {
+      throw to_error(env_, {name_of(ErrorCode::out_of_memory),
+                            "The system starts no thread for the model. Close other programs, then "
+                            "load it again."});
+    }
     channel_ = Channel::open(env_, deliver);
-    worker_ = std::make_unique<Worker>();
     // Last: where anything above throws, as in an environment that is going, no hook leads here.
     napi_add_env_cleanup_hook(env_, stop_hook, this);
   }
@@ -253,9 +260,13 @@ class Loading : public Napi::AsyncProgressWorker<float> {
   void OnOK() override {
     const Napi::HandleScope scope(Env());
     if (!engine_) return deferred_.Reject(to_error(Env(), failure_).Value());
-    auto* constructor = Env().GetInstanceData<Napi::FunctionReference>();
-    deferred_.Resolve(
-        constructor->New({Napi::External<std::shared_ptr<Engine>>::New(Env(), &engine_)}));
+    try {
+      auto* constructor = Env().GetInstanceData<Napi::FunctionReference>();
+      deferred_.Resolve(
+          constructor->New({Napi::External<std::shared_ptr<Engine>>::New(Env(), &engine_)}));
+    } catch (const Napi::Error& error) {  // who waits would wait for ever
+      deferred_.Reject(error.Value());
+    }
   }
 
   Napi::Promise::Deferred deferred_;

@@ -262,6 +262,30 @@ suite("engine addon", () => {
     }
   });
 
+  test("says so where the system starts no thread for it", (context) => {
+    if (process.platform !== "linux") return context.skip("only Linux has prlimit");
+    const script = `
+      const { Engine } = require(${JSON.stringify(join(__dirname, "../../native/index.js"))});
+      const { spawnSync } = require("node:child_process");
+      const { readFileSync } = require("node:fs");
+      async function begin() {
+        const load = () => Engine.load(${JSON.stringify(tiny)}, { threads: 1 });
+        (await load()).close();
+        const [, size] = /VmSize:\\s+(\\d+)/.exec(readFileSync("/proc/self/status", "utf8"));
+        const most = size * 1024 + 7e6; // a thread's stack takes 8 MB
+        spawnSync("prlimit", ["--pid", String(process.pid), "--as=" + most]);
+        const waits = setTimeout(() => console.log("waits for ever"), 5000);
+        await load().then(
+          () => console.log("loaded"),
+          ({ code, message }) => console.log(code, message),
+        );
+        clearTimeout(waits);
+      }
+      begin();`;
+    const run = spawnSync(process.execPath, ["-e", script], { timeout: 20_000 });
+    assert.match(String(run.stdout), /^OUT_OF_MEMORY The system starts no thread/, `${run.stderr}`);
+  });
+
   test("lets a thread be stopped while it loads", () => {
     const script = `
       const { Engine } = require(${JSON.stringify(join(__dirname, "../../native/index.js"))});
