@@ -1,6 +1,5 @@
 // Which model answers: loaded, tried, replaced when the settings ask for another, and spoken of in the status.
 
-import os from "node:os";
 import { basename } from "node:path";
 import { type Completion, contextFor, type Proposal, type Request } from "./completion";
 import { Completions, type CompletionsListener } from "./completions";
@@ -8,6 +7,7 @@ import { Devices } from "./devices";
 import { ModelEngine } from "./engine";
 import { coded, isAbort } from "./errors";
 import type { Generator } from "./generator";
+import { memoryHere } from "./memory";
 import { type Here, quickOnes } from "./models/advice";
 import { modelsDirectoryIn, resolveModel } from "./models/source";
 import { type Choice, choose, chosen, deviceRows, deviceText, loadPlaced } from "./placement";
@@ -31,14 +31,14 @@ export interface Machine {
 
 const thisMachine = (): Machine => ({ load: ModelEngine.load, devices: new Devices() });
 
-const MEMORY_SHARE = 0.75; // of the machine's, where the settings name no limit
+const MEMORY_SHARE = 0.75; // of what there is, where the settings name no limit
 
 /** What the settings ask of a model, as far as it has to be loaded anew for it. */
 function wishOf(settings: Settings) {
   const { model, modelsDirectory, device, threads, memoryMB, gpuMemoryMB } = settings;
   const { expertCoverage, activeShare, endpoint, endpointModel } = settings;
   const gpuMemoryBytes = device === "cpu" ? 0 : (gpuMemoryMB ?? 0) * 1e6;
-  const memoryBytes = Math.round(memoryMB === null ? os.totalmem() * MEMORY_SHARE : memoryMB * 1e6);
+  const memoryBytes = Math.round(memoryMB === null ? memoryHere() * MEMORY_SHARE : memoryMB * 1e6);
   const contextTokens = contextFor(settings);
   const options = { threads, contextTokens, memoryBytes, expertCoverage, activeShare };
   return { model, modelsDirectory, device, gpuMemoryBytes, options, endpoint, endpointModel };

@@ -195,6 +195,11 @@ suite("session and GPUs", () => {
     await session.load({ ...defaultSettings, gpuMemoryMB: 600 });
     assert.equal(loads[1]!.gpuMemoryBytes, 600e6);
   });
+  test("lets the model take three quarters of what a container has", async (context) => {
+    context.mock.method(process, "constrainedMemory", () => 400e6);
+    const { loads } = await check({}, {});
+    assert.equal(loads[0]!.memoryBytes, 300e6);
+  });
   test("asks the driver once for many models, and never for the CPU", async () => {
     const started = await check({}, { device: "cpu" });
     assert.equal(started.asked(), 0);
