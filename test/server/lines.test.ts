@@ -38,4 +38,10 @@ suite("lines", () => {
       ),
     ));
   test("end with \\n for models", () => assert.equal(unixBreaks("a\r\nb\rc\n"), "a\nb\nc\n"));
+  test("end with \\n for models, whatever they ended with", () =>
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom("a", "\n", "\r", "\r\n") }), (text) =>
+        assert.equal(unixBreaks(text), text.replace(/\r\n?/g, "\n")),
+      ),
+    ));
 });
