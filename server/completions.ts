@@ -73,7 +73,9 @@ export class Completions {
       complete(services, request, wanted),
     );
     const before = request.selected?.text.length ?? 0; // which the editor inserts with the proposal
-    this.usage.answered(completion, { ...at, offset: at.offset + before });
+    const now = before === 0 ? this.listener.textOf(at.uri) : undefined;
+    const behind = now === undefined ? {} : { behind: now.slice(at.offset) };
+    this.usage.answered(completion, { ...at, ...behind, offset: at.offset + before });
     this.meter.completed(completion);
     this.explained.set(at.uri, { completion, request, settings });
     const [first] = completion.proposals;

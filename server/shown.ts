@@ -1,5 +1,7 @@
 // What becomes of a proposal that is shown, read from the edits alone: every editor sends those.
 
+const LOOKED_AT = 64; // characters of what stands behind
+
 export interface ShownAt {
   readonly uri: string;
   /** UTF-16 offset of the cursor that it was shown at. */
@@ -7,6 +9,8 @@ export interface ShownAt {
   readonly text: string;
   /** What the user can go on to instead; not given: nothing. */
   readonly alternatives?: readonly string[];
+  /** What stands behind the cursor; not given: not known. It may begin as the proposal goes on, and is no part of it. */
+  readonly behind?: string;
 }
 
 /** What an edit did to the proposal that was shown. */
@@ -46,10 +50,12 @@ export class ShownProposal {
   edited(uri: string, text: string): Outcome | null {
     const { current } = this;
     if (current === null || current.uri !== uri) return null;
-    const { offset, text: first, alternatives = [] } = current;
+    const { offset, text: first, alternatives = [], behind = "" } = current;
+    const start = text.length - behind.length; // of it, if all that was edited is before it
+    const most = text.startsWith(behind.slice(0, LOOKED_AT), start) ? start : text.length;
     // The one of which most stands there: which one is shown, only the editor knows.
     const [{ proposal, common, end }] = [first, ...alternatives]
-      .map((each) => ({ proposal: each, ...follow(text, offset, each) }))
+      .map((each) => ({ proposal: each, ...follow(text, offset, most, each) }))
       .sort((a, b) => b.common - a.common) as [Followed];
     const characters = common - this.followed;
     this.followed = common;
@@ -71,13 +77,18 @@ interface Followed {
   readonly end: number;
 }
 
-/** How many characters of `proposal`, whose line breaks are \n, stand in `text` from `offset` on, and where they end. */
-function follow(text: string, offset: number, proposal: string): Omit<Followed, "proposal"> {
+/** How many characters of `proposal`, whose line breaks are \n, stand in `text` from `offset` up to `most`, and where they end. */
+function follow(
+  text: string,
+  offset: number,
+  most: number,
+  proposal: string,
+): Omit<Followed, "proposal"> {
   let common = 0;
   let end = offset;
   while (common < proposal.length) {
     const at = proposal[common] === "\n" && text.startsWith("\r\n", end) ? end + 1 : end;
-    if (text[at] !== proposal[common]) break;
+    if (at >= most || text[at] !== proposal[common]) break;
     common++;
     end = at + 1;
   }

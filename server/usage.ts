@@ -19,7 +19,7 @@ export class Usage {
   /** The request at `at` was answered. */
   answered(
     { proposals, source, silence, written, calls, ms }: Completion,
-    at: Pick<ShownAt, "uri" | "offset">,
+    at: Pick<ShownAt, "uri" | "offset" | "behind">,
   ): void {
     for (const { generated } of calls) {
       const { promptTokens, reusedTokens, generatedTokens, decodeMs } = generated;

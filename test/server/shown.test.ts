@@ -53,6 +53,30 @@ suite("what becomes of a proposal", () => {
     shown.show({ uri, offset: 4, text: "bcd", alternatives: ["be;", "x"] });
     assert.deepEqual(shown.edited(uri, "x = be;"), accepted("be;", 3, true));
   });
+  test("has no part in what stands behind the cursor, which may begin as it goes on", () => {
+    for (const lineBreak of ["\n", "\r\n"]) {
+      const shown = new ShownProposal();
+      const behind = `${lineBreak}}${lineBreak}`;
+      const proposal = "if (b) {\n  c\n}";
+      const textOf = (length: number) =>
+        `x = ${proposal.slice(0, length).replaceAll("\n", lineBreak)}`;
+      const show = (length: number) =>
+        shown.show({ uri, offset: textOf(length).length, text: proposal.slice(length), behind });
+      const edited = (length: number) => shown.edited(uri, textOf(length) + behind);
+      assert.equal(show(0), true);
+      assert.deepEqual(edited(8), accepted(proposal, 8, false));
+      assert.equal(show(8), false);
+      assert.deepEqual(edited(11), accepted(proposal, 3, false));
+      assert.deepEqual(edited(12), typed);
+      assert.equal(show(12), false);
+      assert.deepEqual(edited(14), accepted(proposal, 2, true));
+    }
+  });
+  test("is followed where what stands behind the cursor changes too", () => {
+    const shown = new ShownProposal();
+    shown.show({ uri, offset: 4, text: "f(b);", behind: "}\n" });
+    assert.deepEqual(shown.edited(uri, "x = f(b);\n"), accepted("f(b);", 5, true));
+  });
   test("is one while its rest is shown behind \\r\\n", () => {
     const shown = new ShownProposal();
     shown.show({ uri, offset: 4, text: "b +\nc;" });
