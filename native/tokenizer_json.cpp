@@ -11,6 +11,9 @@ namespace ringside {
 namespace {
 
 constexpr size_t kMaxTokens = 1 << 24;
+// Ids that no token has, where a file names few tokens: each takes 65 bytes, whatever the file's
+// size. Files leave out a few thousand at most, before the tokens that were added later.
+constexpr size_t kMaxGap = 1 << 16;
 constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581
 
 class Reader {
@@ -22,6 +25,8 @@ class Reader {
   TokenizerSpec read() {
     const Json& model = json_.at("model");
     check_model(model);
+    const Json* added = json_.find("added_tokens");
+    named_ = model.at("vocab").object().size() + (added ? added->array().size() : 0);
     read_vocabulary(model.at("vocab"));
     read_added_tokens();
     read_normalizer();
@@ -60,6 +65,10 @@ class Reader {
     const int64_t id = value.integer();
     if (id < 0 || id >= int64_t(kMaxTokens)) {
       fail_corrupt(where_, "a token has the id " + std::to_string(id));
+    }
+    if (size_t(id) >= 2 * named_ + kMaxGap) {
+      fail_corrupt(where_, "a token has the id " + std::to_string(id) + ", and there are only " +
+                               std::to_string(named_) + " tokens");
     }
     if (size_t(id) >= spec_.pieces.size()) {
       spec_.pieces.resize(size_t(id) + 1);
@@ -227,7 +236,8 @@ class Reader {
   const Json& json_;
   const std::string& where_;
   TokenizerSpec spec_;
-  TokenIds ids_;  // of the document's own strings
+  TokenIds ids_;      // of the document's own strings
+  size_t named_ = 0;  // tokens in the file
   bool is_byte_level_ = false;
   bool replaces_spaces_ = false;
 };

@@ -290,6 +290,7 @@ TEST_CASE("another kind of tokenizer.json is refused") {
   check_refused(tiny, "\"merges\":[", "\"merges\":[\"one\",", corrupt);
   check_refused(tiny, "\"!\":5", "\"!\":-5", corrupt);
   check_refused(tiny, "\"!\":5", "\"!\":6", corrupt);
+  check_refused(tiny, "\"!\":5", "\"!\":70000", corrupt);  // 2 * 320 and a gap of 65,536
   check_refused(spaced, "\"byte_fallback\":true", "\"byte_fallback\":false", unsupported);
   check_refused(spaced, "\"prepend\":\"\u2581\"", "\"prepend\":\"x\"", unsupported);
   check_refused(spaced, "\"<0x0A>\":", "\"<0x0a>\":", corrupt);
