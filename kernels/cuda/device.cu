@@ -57,9 +57,7 @@ Device::Device(int index) : handles_(std::make_unique<Handles>()) {
     check(cudaEventCreateWithFlags(&mark, cudaEventDisableTiming | cudaEventBlockingSync),
           "cudaEventCreate");
   }
-  info_.name = properties.name;
-  info_.capability = 10 * properties.major + properties.minor;
-  info_.total_bytes = properties.totalGlobalMem;
+  info_ = describe_device(index);
   info_.free_bytes = free_bytes();
   queue_ =
       std::make_unique<Queue>(handles_->stream, info_.capability, properties.multiProcessorCount);
@@ -166,7 +164,7 @@ std::string driver_version() {
   return version_text(version);
 }
 
-std::vector<DeviceInfo> list_devices() {
+int count_devices() {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   cudaGetLastError();
@@ -179,19 +177,24 @@ std::vector<DeviceInfo> list_devices() {
   }
   if (error == cudaErrorNoDevice) throw DeviceError("The NVIDIA driver finds no GPU.");
   check(error, "cudaGetDeviceCount");
-  std::vector<DeviceInfo> devices;
-  for (int i = 0; i < count; i++) {
-    cudaDeviceProp properties;
-    check(cudaGetDeviceProperties(&properties, i), "cudaGetDeviceProperties");
-    DeviceInfo& info = devices.emplace_back();
-    info.name = properties.name;
-    info.capability = 10 * properties.major + properties.minor;
-    info.total_bytes = properties.totalGlobalMem;
-    size_t total = 0;
-    check(cudaSetDevice(i), "cudaSetDevice");
-    check(cudaMemGetInfo(&info.free_bytes, &total), "cudaMemGetInfo");
-  }
-  return devices;
+  return count;
+}
+
+DeviceInfo describe_device(int index) {
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
+  DeviceInfo info;
+  info.name = properties.name;
+  info.capability = 10 * properties.major + properties.minor;
+  info.total_bytes = properties.totalGlobalMem;
+  return info;
+}
+
+size_t free_bytes_of(int index) {
+  size_t free = 0, total = 0;
+  check(cudaSetDevice(index), "cudaSetDevice");
+  check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  return free;
 }
 
 }  // namespace ringside

@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "queue.h"
 
@@ -87,9 +86,13 @@ class Device {
   bool recording_ = false;
 };
 
-// Devices there are, as the driver says. Throws DeviceError where there is no driver, or one that
-// is too old; the message says what to do.
-std::vector<DeviceInfo> list_devices();
+// How many devices there are, as the driver says. Throws DeviceError where there is no driver, or
+// one that is too old; the message says what to do.
+int count_devices();
+// All of it but free_bytes, which only a device that can be used tells: another program may have it
+// for itself. Both throw DeviceError.
+DeviceInfo describe_device(int index);
+size_t free_bytes_of(int index);
 std::string runtime_version();  // of CUDA, such as "13.0"
 std::string driver_version();   // the newest that the driver runs, such as "13.0"; "": no driver
 

@@ -22,6 +22,7 @@ size_t allocated = 0;
 int lost_after = -1;   // waits
 bool lost = false;     // a wait has told: from then on every call does
 int fails_after = -1;  // allocations
+bool has_busy_device = false;
 
 }  // namespace
 
@@ -32,6 +33,7 @@ void emulator::lose_device_after(int waits) {
 }
 
 void emulator::fail_allocation_after(int allocations) { fails_after = allocations; }
+void emulator::add_busy_device(bool add) { has_busy_device = add; }
 
 struct Graph::Recorded {
   std::vector<std::function<void()>> steps;
@@ -68,9 +70,9 @@ void forbid_recording(const Queue& queue, const char* what) {
 }  // namespace
 
 Device::Device(int index) : handles_(std::make_unique<Handles>()), queue_(new Queue) {
-  const auto devices = list_devices();
-  if (index < 0 || size_t(index) >= devices.size()) throw DeviceError("There is no such device.");
-  info_ = devices[size_t(index)];
+  if (index < 0 || index >= count_devices()) throw DeviceError("There is no such device.");
+  info_ = describe_device(index);
+  info_.free_bytes = free_bytes_of(index);
 }
 Device::~Device() = default;
 
@@ -153,8 +155,11 @@ void Device::release_shared(void* memory) noexcept {
 void Device::mark(int) {}
 void Device::wait(int) { synchronize(); }
 
-std::vector<DeviceInfo> list_devices() {
-  return {{"Emulated device", 80, memory_limit, memory_limit - std::min(memory_limit, allocated)}};
+int count_devices() { return has_busy_device ? 2 : 1; }
+DeviceInfo describe_device(int) { return {"Emulated device", 80, memory_limit, 0}; }
+size_t free_bytes_of(int index) {
+  if (has_busy_device && index == 0) throw DeviceError("The device is busy.");
+  return memory_limit - std::min(memory_limit, allocated);
 }
 std::string runtime_version() { return "0.0"; }
 std::string driver_version() { return "0.0"; }
@@ -171,5 +176,8 @@ __attribute__((visibility("default"))) void ringside_emulator_lose_device(int wa
 }
 __attribute__((visibility("default"))) void ringside_emulator_fail_allocation(int allocations) {
   ringside::emulator::fail_allocation_after(allocations);
+}
+__attribute__((visibility("default"))) void ringside_emulator_add_busy_device(bool add) {
+  ringside::emulator::add_busy_device(add);
 }
 }

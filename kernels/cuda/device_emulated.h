@@ -15,4 +15,7 @@ void lose_device_after(int waits);
 // One allocation is out of memory, after `allocations` more; -1: none.
 void fail_allocation_after(int allocations);
 
+// There is another device, before the one that can be used, which another program has for itself.
+void add_busy_device(bool add);
+
 }  // namespace ringside::emulator

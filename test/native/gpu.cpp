@@ -45,6 +45,7 @@ void lose_gpu_after(int waits) { call("ringside_emulator_lose_device", waits); }
 void fail_gpu_allocation_after(int allocations) {
   call("ringside_emulator_fail_allocation", allocations);
 }
+void add_busy_gpu(bool add) { call("ringside_emulator_add_busy_device", add); }
 bool gpu_is_emulated() { return call("ringside_emulator_lose_device", -1); }
 
 }  // namespace ringside

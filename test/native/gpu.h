@@ -32,6 +32,7 @@ bool has_gpu();
 void limit_gpu_memory(size_t bytes);
 void lose_gpu_after(int waits);
 void fail_gpu_allocation_after(int allocations);
+void add_busy_gpu(bool add);
 bool gpu_is_emulated();
 
 }  // namespace ringside

@@ -43,6 +43,7 @@ struct GpuGuard {
     limit_gpu_memory(size_t(1) << 30);
     lose_gpu_after(-1);
     fail_gpu_allocation_after(-1);
+    add_busy_gpu(false);
   }
 };
 
@@ -58,6 +59,25 @@ TEST_CASE("the GPUs are reported") {
   CHECK(report.gpus[0].name != "");
   CHECK(report.gpus[0].free_bytes <= report.gpus[0].total_bytes);
   CHECK_THROWS_AS(open_gpu(1000), std::runtime_error);
+}
+
+TEST_CASE("a GPU that another program has for itself hides no other one") {
+  const GpuGuard guard;
+  add_busy_gpu(true);
+  if (!gpu_is_emulated()) return;
+  const GpuReport report = probe_gpus();
+  CHECK(report.problem == "");
+  REQUIRE(report.gpus.size() == 2);
+  CAPTURE(report.gpus[0].problem);
+  CHECK(report.gpus[0].problem.find("The device is busy. If another program") != std::string::npos);
+  CHECK(report.gpus[0].name == report.gpus[1].name);
+  CHECK(report.gpus[0].total_bytes > 0);
+  CHECK(report.gpus[0].free_bytes == 0);
+  CHECK(report.gpus[1].index == 1);
+  CHECK(report.gpus[1].problem == "");
+  CHECK(report.gpus[1].free_bytes > 0);
+  CHECK(layers_on_gpu(load(1)) > 0);
+  CHECK_THROWS_AS(open_gpu(0), std::runtime_error);
 }
 
 TEST_CASE("text is the same on the CPU and on the GPU, afresh, reused and recorded") {
