@@ -24,7 +24,7 @@ constexpr int kEach = 4;  // columns a thread: 16 bytes of floats
 // q = round(x / scale) with scale = max|x| / 127 of 32 columns, and bf16(x). A thread has four
 // columns, so eight lanes a group. Bound by latency: a row is a few KB, and lies in the L2 cache.
 __global__ void __launch_bounds__(kThreads) prepare_kernel(Activations x, unsigned forms) {
-  const int c = (int(blockIdx.x) * kThreads + int(threadIdx.x)) * kEach, row = int(blockIdx.y);
+  const int c = (int(blockIdx.y) * kThreads + int(threadIdx.x)) * kEach, row = int(blockIdx.x);
   const int64_t at = int64_t(row) * x.cols + c;
   float value[kEach] = {0.0f, 0.0f, 0.0f, 0.0f};
   if (x.cols % kEach == 0) {
@@ -63,7 +63,8 @@ __global__ void __launch_bounds__(kThreads) prepare_kernel(Activations x, unsign
 void prepare(const Queue& queue, const Activations& x, int n, unsigned forms) {
   if (n == 0 || forms == 0) return;
   const int threads = (x.cols + kEach - 1) / kEach;
-  launch(queue, "prepare", prepare_kernel, {(threads + kThreads - 1) / kThreads, n, 1, kThreads, 0},
+  // Rows in x: of a batch's chosen experts there may be more than y can count, which is 65,535.
+  launch(queue, "prepare", prepare_kernel, {n, (threads + kThreads - 1) / kThreads, 1, kThreads, 0},
          x, forms);
 }
 
