@@ -16,8 +16,8 @@ size_t limit_in(const std::filesystem::path& file) {
   return text >> bytes ? size_t(std::min<uint64_t>(bytes, SIZE_MAX)) : SIZE_MAX;
 }
 
-// The group at `path` below `mount`, and all above it: each limits what is in it. In a container the
-// path may be the host's, and not there; the limit is then at the top.
+// The group at `path` below `mount`, and all above it: each limits what is in it. In a container
+// the path may be the host's, and not there; the limit is then at the top.
 size_t least_limit(const std::filesystem::path& mount, std::string path, const char* file) {
   size_t least = limit_in(mount / file);
   while (!path.empty()) {
