@@ -64,16 +64,19 @@ inline int nibble_of(const uint8_t* packed, int64_t i) {
   return packed[i / 2] >> (4 * (i & 1)) & 15;
 }
 
-// The scale of a group of activations, and the inverse to multiply by: scale 0 for all zeros.
+// The scale of a group of activations, and the inverse to multiply by: scale 0 for all zeros. NaN
+// where one of them is: damaged weights are found by what comes of them.
 inline float group_scale(const float* x) {
   float top = 0.0f;
-  for (int c = 0; c < kGroup; c++) top = std::max(top, std::abs(x[c]));
+  for (int c = 0; c < kGroup; c++)
+    if (!(std::abs(x[c]) <= top) && top == top) top = std::abs(x[c]);
   return top / 127.0f;
 }
 
-// Rounds to the nearest, ties to even (the default rounding mode).
+// Rounds to the nearest, ties to even (the default rounding mode). 0 where the scale is no number.
 inline int8_t quantize(float x, float inverse_scale) {
-  return int8_t(std::nearbyint(x * inverse_scale));
+  const float rounded = std::nearbyint(x * inverse_scale);
+  return rounded == rounded ? int8_t(rounded) : int8_t(0);
 }
 
 }  // namespace ringside

@@ -78,18 +78,21 @@ int sum_of(__m256i x) {
   return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 1)));
 }
 
-float largest_of(__m256 x) {
-  __m128 top = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-  top = _mm_max_ps(top, _mm_movehl_ps(top, top));
-  return _mm_cvtss_f32(_mm_max_ss(top, _mm_shuffle_ps(top, top, 1)));
+// Of magnitudes, as their bits: those of NaN are the largest, where max_ps would lose it.
+float largest_of(__m256i x) {
+  __m128i top = _mm_max_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  top = _mm_max_epi32(top, _mm_unpackhi_epi64(top, top));
+  top = _mm_max_epi32(top, _mm_shuffle_epi32(top, 1));
+  return _mm_cvtss_f32(_mm_castsi128_ps(top));
 }
 
 void quantize_group(int8_t* q, float* scales, float* sums, const float* x, bool paired) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
-  __m256 part[4], top = _mm256_setzero_ps();
+  __m256 part[4];
+  __m256i top = _mm256_setzero_si256();
   for (int i = 0; i < 4; i++) {
     part[i] = _mm256_loadu_ps(x + 8 * i);
-    top = _mm256_max_ps(top, _mm256_andnot_ps(sign, part[i]));
+    top = _mm256_max_epi32(top, _mm256_castps_si256(_mm256_andnot_ps(sign, part[i])));
   }
   const float scale = largest_of(top) / 127.0f;
   const __m256 inverse = _mm256_set1_ps(scale == 0.0f ? 0.0f : 1.0f / scale);

@@ -191,8 +191,11 @@ void store_paired(int8_t* q, __m512i first, __m512i second) {
 
 void quantize_group(int8_t* q, float* scales, float* sums, const float* x, bool paired) {
   const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
-  const float scale =
-      _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b))) / 127.0f;
+  // As bits: those of NaN are the largest, where max_ps would lose it.
+  const __m512i most = _mm512_max_epi32(_mm512_castps_si512(_mm512_abs_ps(a)),
+                                        _mm512_castps_si512(_mm512_abs_ps(b)));
+  const __m128i top = _mm_cvtsi32_si128(_mm512_reduce_max_epi32(most));
+  const float scale = _mm_cvtss_f32(_mm_castsi128_ps(top)) / 127.0f;
   const __m512 inverse = _mm512_set1_ps(scale == 0.0f ? 0.0f : 1.0f / scale);
   const __m512i qa = _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse));
   const __m512i qb = _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse));

@@ -41,10 +41,10 @@ __global__ void __launch_bounds__(kThreads) prepare_kernel(Activations x, unsign
   }
   if ((forms & kIntegers) == 0) return;
 
-  float top = 0.0f;
-  for (int i = 0; i < kEach; i++) top = fmaxf(top, fabsf(value[i]));
-  for (int mask = 1; mask < kGroup / kEach; mask *= 2) top = fmaxf(top, shuffle_xor(top, mask));
-  const GroupScale group = group_scale_of(top);
+  uint32_t top = 0;
+  for (int i = 0; i < kEach; i++) top = larger(top, magnitude_bits(value[i]));
+  for (int mask = 1; mask < kGroup / kEach; mask *= 2) top = larger(top, shuffle_xor(top, mask));
+  const GroupScale group = group_scale_of(bits_to_float(top));
   uint32_t word = 0;
   int sum = 0;
   for (int i = 0; i < kEach; i++) {

@@ -33,6 +33,10 @@ __device__ inline GroupScale group_scale_of(float top) {
   return {scale, scale == 0.0f ? 0.0f : 1.0f / scale};
 }
 
+// Of magnitudes, as their bits: those of NaN are the largest, where fmaxf would lose it.
+__device__ inline uint32_t magnitude_bits(float x) { return float_to_bits(x) & 0x7fffffffu; }
+__device__ inline uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
 __device__ inline int8_t rounded(float x, float inverse) { return int8_t(int(rintf(x * inverse))); }
 
 // The forms of 32 neighbouring values of a row, a lane each: `column` is the lane's own. The whole
@@ -43,7 +47,9 @@ __device__ inline void store_forms(const Activations& to, unsigned forms, int ro
   const int64_t at = int64_t(row) * to.cols + column;
   if ((forms & kBf16) != 0 && inside) to.bf16[at] = float_to_bf16_bits(value);
   if ((forms & kIntegers) == 0) return;
-  const GroupScale group = group_scale_of(warp_max(fabsf(value)));
+  uint32_t top = magnitude_bits(value);
+  for (int mask = kWarp / 2; mask > 0; mask /= 2) top = larger(top, shuffle_xor(top, mask));
+  const GroupScale group = group_scale_of(bits_to_float(top));
   const int8_t q = rounded(value, group.inverse);
   const float sum = group.scale * warp_sum(float(int(q)));  // at most 32 * 127: exact
   if (!inside) return;
