@@ -21,7 +21,7 @@ Config with_options(Config config, const ModelOptions& options) {
     throw EngineError(ErrorCode::bad_request, "slopeLayerShift must be 0 or 1.");
   }
   config.slope_layer_shift = options.slope_layer_shift;
-  config.kv_cache = options.kv_cache;
+  config.kv_cache = options.kv_cache.value_or(config.ring_window == 0 ? Type::f16 : Type::f32);
   return config;
 }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,8 +25,9 @@ struct ModelOptions {
   size_t memory_bytes = 0;    // for everything; 0: no limit
   float expert_coverage = 1;  // of a token's router weight, run experts until so much is covered
   float active_share = 1;     // of the parameters, at most so many run for a token
-  // Keys and values of softmax layers: f16 takes half the memory of f32.
-  Type kv_cache = Type::f32;
+  // Keys and values of softmax layers: f16 takes half the memory of f32. Not given: f16 where
+  // attention is full, whose cache grows with the context; a ring is small, and keeps f32.
+  std::optional<Type> kv_cache;
   int slope_layer_shift = 0;  // of lightning attention's decay, see decay()
 };
 

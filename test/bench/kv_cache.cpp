@@ -1,7 +1,7 @@
 // What a cache of keys and values in float16 gains, and what it changes:
-//   kv_cache speed MODEL TEXT [TOKENIZER]: TEXT is read in batches, and behind 512, 1024, 2000 and
-//     4,000 tokens some are read one by one with their logits, as decoding does: with f32 and with
-//     f16, in turns. Prints times and the quartiles of the ratios.
+//   kv_cache speed MODEL TEXT [TOKENIZER]: behind 512, 1024, 1900 and 4,000 tokens of TEXT, 64 are
+//     read at once several times, and some one by one with their logits, as decoding does: with f32
+//     and with f16, in turns. Prints times and the quartiles of the ratios.
 //   kv_cache cpu-time MODEL TEXT [TOKENIZER]: the same with one thread, by what it spent on a
 //     processor: for a machine shared with others.
 //   kv_cache accuracy MODEL TEXT...: the distribution behind every token with either. Prints the
@@ -34,8 +34,8 @@ using namespace ringside;
 namespace {
 
 constexpr int kContext = 4096;
-constexpr size_t kBehind[] = {512, 1024, 2000, 4000};  // tokens, where decoding is timed
-constexpr size_t kDecoded = 24;
+constexpr size_t kBehind[] = {512, 1024, 1900, 4000};  // tokens, where both are timed
+constexpr size_t kRead = 64, kReads = 12, kDecoded = 24;
 
 std::vector<Token> tokens_of(const char* text, const char* tokenizer_path) {
   const ModelFiles files(tokenizer_path);
@@ -114,22 +114,27 @@ void print(const char* what, size_t behind, const std::vector<std::array<double,
 void speed(const char* path, const char* text, const char* tokenizer) {
   const std::vector<Token> tokens = tokens_of(text, tokenizer);
   Pair pair(path);
-  const size_t batch = pair.f32.model.max_batch();
   for (const size_t behind : kBehind) {
-    if (behind + kDecoded > std::min(tokens.size(), pair.of_f32.capacity())) break;
+    if (behind + kRead > std::min(tokens.size(), pair.of_f32.capacity())) break;
     std::vector<std::array<double, 2>> reading, decoding;
-    while (pair.of_f32.size() < behind) {
-      const size_t at = pair.of_f32.size(), n = std::min(batch, behind - at);
-      reading.push_back(pair.in_turns([&](Model& model, Sequence& sequence) {
-        model.read(sequence, std::span(tokens).subspan(at, n), Outputs::last);
-      }));
+    const auto read_to = [&](size_t end, Model& model, Sequence& sequence) {
+      while (sequence.size() < end) {
+        const size_t n = std::min(model.max_batch(), end - sequence.size());
+        model.read(sequence, std::span(tokens).subspan(sequence.size(), n), Outputs::last);
+      }
+    };
+    pair.in_turns([&](Model& model, Sequence& sequence) { read_to(behind, model, sequence); });
+    for (size_t i = 0; i < kReads; i++) {
+      reading.push_back(pair.in_turns(
+          [&](Model& model, Sequence& sequence) { read_to(behind + kRead, model, sequence); }));
+      pair.in_turns([&](Model&, Sequence& sequence) { sequence.truncate(behind); });
     }
     for (size_t i = 0; i < kDecoded; i++)
       decoding.push_back(pair.in_turns([&](Model& model, Sequence& sequence) {
         model.forward(sequence, std::span(tokens).subspan(behind + i, 1));
       }));
-    print("read a batch  ", behind, reading);
-    print("decode a token", behind, decoding);
+    print("read 64        ", behind, reading);
+    print("decode a token ", behind, decoding);
   }
 }
 

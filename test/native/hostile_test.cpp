@@ -304,10 +304,13 @@ TEST_CASE("a context beyond this computer's memory is refused, and shortened wit
   const auto backend = make_backend("auto", 1);
   check_refused(ErrorCode::out_of_memory, "A context of 16777216 tokens needs",
                 [&] { LoadedModel model(path, *backend); });
-  ModelOptions options;
+  ModelOptions options = with_f32_cache();
   options.memory_bytes = 2000u << 20;
   const LoadedModel model(path, *backend, options);
   CHECK(model.model.context_tokens() == 8192);
+  options.kv_cache = Type::f16;
+  const LoadedModel halves(path, *backend, options);
+  CHECK(halves.model.context_tokens() == 16384);
   options.memory_bytes = 130u << 20;
   check_refused(ErrorCode::out_of_memory, "needs at least",
                 [&] { LoadedModel least(path, *backend, options); });
