@@ -54,8 +54,10 @@ constexpr size_t kLeastDeviceBytes = 64u << 20;
 // with a draft as without. The limit is set between that and what gains (0.9 GB).
 constexpr size_t kLeastDraftBytes = 64u << 20;
 
-CopyModel::Tokens tokens_of(const Tokenizer& tokenizer) {
-  CopyModel::Tokens tokens{tokenizer.eos(), std::vector<bool>(size_t(tokenizer.size()))};
+CopyModel::Tokens tokens_of(const Tokenizer& tokenizer, const Prompting& prompting) {
+  CopyModel::Tokens tokens;
+  if (!prompting.ends.empty()) tokens.end = prompting.ends.front();
+  tokens.breaks_line.resize(size_t(tokenizer.size()));
   for (Token token = 0; token < tokenizer.size(); token++) {
     tokens.breaks_line[size_t(token)] = tokenizer.bytes(token).find('\n') != std::string_view::npos;
   }
@@ -167,7 +169,7 @@ void Engine::load(const LoadOptions& options, const std::function<void(float)>& 
       sequence_ =
           std::make_unique<Sequence>(model_->config(), model_->placement(),
                                      model_->context_tokens(), model_->memory().checkpoint_every);
-      copy_ = CopyModel(model_->config().copy_shares, tokens_of(tokenizer_));
+      copy_ = CopyModel(model_->config().copy_shares, tokens_of(tokenizer_, prompting_));
       draft_ = Draft(model_->routed_share());
       drafts_ = model_->weight_bytes().fixed >= kLeastDraftBytes;
       return;

@@ -16,7 +16,7 @@ import torch
 from model import Config
 from quantize import GROUP, quantize_f8, quantize_int4
 from safetensors.torch import save_file
-from tokenizer import SPECIALS
+from tokenizer import END
 from torch import Tensor
 
 
@@ -113,7 +113,7 @@ def export(
         "model_type": "ringside",
         "model_name": out.name,
         **dataclasses.asdict(config),
-        "end_of_text_token": SPECIALS[0],
+        "eos_token_id": END,
         "torch_dtype": "float32",
         "quantization_config": quantization_config(formats, list(weights)),
     }
