@@ -52,7 +52,6 @@ CopyModel::CopyModel(std::span<const float> shares, Tokens tokens) : tokens_(std
 void CopyModel::begin(size_t capacity) {
   text_.clear();
   text_.reserve(capacity);
-  given_ = 0;
   behind_.reset();
   lines_behind_ = {};
 }
@@ -60,7 +59,6 @@ void CopyModel::begin(size_t capacity) {
 void CopyModel::append(Token token) { text_.push_back(token); }
 
 void CopyModel::set_behind(size_t first, size_t last) {
-  given_ = text_.size();
   if (first >= last) return;
   behind_ = text_[first];
   const auto next_break = [&](size_t i) {
@@ -91,7 +89,6 @@ CopyModel::Votes CopyModel::votes() {
   if (!copies() || text_.size() < 2) return {};
   const size_t last = text_.size() - 1;
   const Token* const end = text_.data() + last;
-  const bool written = text_.size() > given_;
   size_t line_so_far = 0;  // tokens
   while (line_so_far <= last && !breaks_line(text_[last - line_so_far])) line_so_far++;
   size_t longest = 0;
@@ -99,10 +96,7 @@ CopyModel::Votes CopyModel::votes() {
     if (text_[i] != *end) continue;
     if (line_so_far > 0 && repeats_a_line_behind(i, line_so_far)) continue;
     Token next = text_[i + 1];
-    if (next == behind_) {
-      if (!written) continue;  // that nothing is missing was not asked
-      next = tokens_.end.value_or(next);
-    }
+    if (next == behind_) next = tokens_.end.value_or(next);
     const size_t most = std::min(kMostMatch, i + 1);
     size_t n = 1;
     while (n < most && text_[i - n] == *(end - n)) n++;

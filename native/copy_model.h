@@ -8,8 +8,9 @@
 // match, and belongs to the model: config.json has it as "copy_shares", fitted by
 // training/copying.py. Larger models see repetition by themselves and have none.
 //
-// In a middle, a vote for what stands right behind the cursor is one for its end; and a line does
-// not copy the line behind it, which lines seldom say once more.
+// In a middle, a vote for what stands right behind the cursor is one for its end, also where
+// nothing is written yet: behind a whole line nothing is missing. And a line does not copy the line
+// behind it, which lines seldom say once more.
 #pragma once
 
 #include <array>
@@ -46,8 +47,7 @@ class CopyModel {
   // its beginning goes on.
   void begin(size_t capacity);
   void append(Token token);
-  // All was appended that is there before anything is written, and of it [first, last) stands
-  // behind the cursor.
+  // Of the text so far, [first, last) stands behind the cursor.
   void set_behind(size_t first, size_t last);
 
   // What may follow. Valid until the next call of anything.
@@ -66,7 +66,6 @@ class CopyModel {
   size_t longest_ = 0;  // match that has a share
   Tokens tokens_;
   std::vector<Token> text_;
-  size_t given_ = 0;             // of text_, there before anything was written
   std::optional<Token> behind_;  // the first token behind the cursor
   // Of text_, each with the token that ends it: what is behind the cursor in its line, and the next
   // line with text.

@@ -36,7 +36,6 @@ class CopyModel:
         self.breaks_line = breaks_line
         self.text: list[int] = []
         self.places: dict[int, list[int]] = collections.defaultdict(list)
-        self.given = 0  # tokens that were there before anything was written
         self.behind: int | None = None  # the first token behind the cursor
         # With what ends each: what is behind the cursor in its line, and the next line with text.
         self.lines_behind = [range(0), range(0)]
@@ -46,9 +45,7 @@ class CopyModel:
         self.text.append(token)
 
     def set_behind(self, first: int, last: int) -> None:
-        """All was appended that is there before anything is written, and of it [first, last) stands
-        behind the cursor."""
-        self.given = len(self.text)
+        """Of the text so far, [first, last) stands behind the cursor."""
         if first >= last:
             return
         self.behind = self.text[first]
@@ -88,7 +85,7 @@ class CopyModel:
         weights: dict[int, float] = collections.defaultdict(float)
         for place in self.places[text[end]][:-1]:
             token = text[place + 1]
-            if place in repeating or (token == self.behind and len(text) == self.given):
+            if place in repeating:
                 continue
             matched, most = 1, min(MOST_MATCH, place + 1)
             while matched < most and text[place - matched] == text[end - matched]:
