@@ -27,7 +27,7 @@ struct ModelOptions {
   float active_share = 1;     // of the parameters, at most so many run for a token
   // Keys and values of softmax layers: f16 takes half the memory of f32. Not given: f16 where
   // attention is full, whose cache grows with the context; a ring is small, and keeps f32.
-  std::optional<Type> kv_cache;
+  std::optional<Type> kv_cache = std::nullopt;
   int slope_layer_shift = 0;  // of lightning attention's decay, see decay()
 };
 
