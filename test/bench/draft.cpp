@@ -12,7 +12,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -24,6 +23,7 @@
 #include "json.h"
 #include "loaded_model.h"
 #include "prompting.h"
+#include "timing.h"
 #include "tokenizer.h"
 
 using namespace ringside;
@@ -41,10 +41,6 @@ struct Totals {
   std::array<size_t, Draft::kMostMatch + 1> tried{}, held{};
   std::vector<double> ratios;  // of each text: how many times as fast it was with a draft
 };
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // How right the guesses behind read and output[0] are.
 void count(std::span<const Token> read, std::span<const Token> output, Totals& totals) {

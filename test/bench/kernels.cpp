@@ -22,6 +22,7 @@
 #include "backend.h"
 #include "cpu/threads.h"
 #include "sampler.h"
+#include "timing.h"
 #include "weights.h"
 
 using namespace ringside;
@@ -44,34 +45,6 @@ Floats noise(int64_t size) {
   Floats x(static_cast<size_t>(size));
   for (float& value : x) value = uniform(random);
   return x;
-}
-
-bool cpu_time = false;
-
-// Seconds since some moment, or of processor time since the process began.
-double now() {
-  if (!cpu_time) {
-    const auto time = std::chrono::steady_clock::now().time_since_epoch();
-    return std::chrono::duration<double>(time).count();
-  }
-#if defined(CLOCK_PROCESS_CPUTIME_ID)
-  timespec time;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return double(time.tv_sec) + double(time.tv_nsec) * 1e-9;
-#else
-  return double(std::clock()) / CLOCKS_PER_SEC;
-#endif
-}
-
-double seconds(const std::function<void()>& work) {
-  const double start = now();
-  work();
-  return now() - start;
-}
-
-double median(std::vector<double> x) {
-  std::sort(x.begin(), x.end());
-  return x[x.size() / 2];
 }
 
 // The median seconds of each piece of work, run in turns: at least `least` turns, and until

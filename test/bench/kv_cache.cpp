@@ -12,21 +12,19 @@
 // knows no code.
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <ctime>
 #include <exception>
-#include <fstream>
 #include <functional>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "host_backend.h"
 #include "loaded_model.h"
+#include "mapping.h"
 #include "prompting.h"
+#include "timing.h"
 #include "tokenizer.h"
 
 using namespace ringside;
@@ -40,31 +38,9 @@ constexpr size_t kRead = 64, kReads = 12, kDecoded = 24;
 std::vector<Token> tokens_of(const char* text, const char* tokenizer_path) {
   const ModelFiles files(tokenizer_path);
   Tokenizer tokenizer(tokenizer_spec(files));
-  std::ifstream file(text, std::ios::binary);
-  std::stringstream all;
-  all << file.rdbuf();
   std::vector<Token> tokens;
-  tokenizer.encode(all.str(), tokens);
+  tokenizer.encode(read_text(text), tokens);
   return tokens;
-}
-
-bool cpu_time = false;
-
-// Seconds since some moment, or of processor time since the process began.
-double now() {
-  if (cpu_time) return double(std::clock()) / CLOCKS_PER_SEC;
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-double seconds(const std::function<void()>& work) {
-  const double start = now();
-  work();
-  return now() - start;
-}
-
-double median(std::vector<double> x) {
-  std::sort(x.begin(), x.end());
-  return x[x.size() / 2];
 }
 
 // A model with either cache, on one backend.
