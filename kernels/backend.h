@@ -158,6 +158,8 @@ struct Choice {
   bool finite = true;         // all logits were numbers; if not, the rest means nothing
 };
 
+constexpr size_t kMemoryAlignment = 64;  // bytes: a cache line, and a register of AVX-512
+
 // Limits that a backend sizes its own scratch memory by, once: no operation allocates.
 struct Limits {
   int max_batch = 256;  // rows n of any call
@@ -182,7 +184,7 @@ class Backend {
 
   // Whether the backend's memory is the host's: what is in it can be read and written directly.
   virtual bool uses_host_memory() const = 0;
-  // Aligned to 64 bytes, contents undefined. Throws std::bad_alloc, or DeviceError.
+  // Aligned to kMemoryAlignment, contents undefined. Throws std::bad_alloc, or DeviceError.
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
   // From the host, which may change its memory once this returns; and to the host, waiting.

@@ -6,15 +6,13 @@
 
 namespace ringside {
 
-namespace {
+void* HostBackend::allocate(size_t bytes) {
+  return ::operator new (bytes, std::align_val_t{kMemoryAlignment});
+}
 
-constexpr std::align_val_t kAlignment{64};  // a cache line, and a register of AVX-512
-
-}  // namespace
-
-void* HostBackend::allocate(size_t bytes) { return ::operator new(bytes, kAlignment); }
-
-void HostBackend::release(void* memory) noexcept { ::operator delete(memory, kAlignment); }
+void HostBackend::release(void* memory) noexcept {
+  ::operator delete (memory, std::align_val_t{kMemoryAlignment});
+}
 
 void HostBackend::copy(void* to, const void* from, size_t bytes) {
   if (bytes > 0) std::memmove(to, from, bytes);

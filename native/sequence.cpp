@@ -12,7 +12,6 @@ namespace {
 // A log of this many positions when the model has no rings to say how far back edits should be
 // free.
 constexpr int kLogSlots = 512;
-constexpr size_t kAlignment = 64;  // bytes, as Backend::allocate(): layers share what it gives
 
 }  // namespace
 
@@ -35,7 +34,7 @@ struct Sequence::Sizes {
   size_t layer(const Config& c, int l) const {
     const size_t bytes =
         c.is_lightning(l) ? 2 * (state(c, l) + log(c, l)) * sizeof(float) : 2 * kv(c, l);
-    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    return (bytes + kMemoryAlignment - 1) / kMemoryAlignment * kMemoryAlignment;  // layers share it
   }
 };
 
