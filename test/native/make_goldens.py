@@ -55,7 +55,6 @@ BASE = dict(
     ring_sinks=2,
     syntax_features=["in_string", "in_comment", "in_call", "in_type", "after_dot"],
     torch_dtype="float32",
-    end_of_text_token="<|endoftext|>",
 )
 
 VARIANTS = {
