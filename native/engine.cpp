@@ -169,7 +169,8 @@ void Engine::load(const LoadOptions& options, const std::function<void(float)>& 
       sequence_ =
           std::make_unique<Sequence>(model_->config(), model_->placement(),
                                      model_->context_tokens(), model_->memory().checkpoint_every);
-      copy_ = CopyModel(model_->config().copy_shares, tokens_of(tokenizer_, prompting_));
+      if (const auto& shares = model_->config().copy_shares; !shares.empty())
+        copy_ = CopyModel(shares, tokens_of(tokenizer_, prompting_));
       draft_ = Draft(model_->routed_share());
       drafts_ = model_->weight_bytes().fixed >= kLeastDraftBytes;
       return;
