@@ -141,6 +141,7 @@ LoadOptions load_options_of(const Napi::Value& value) {
   load.gpu_memory_bytes = bytes_of(options, "gpuMemoryBytes");
   load.model.context_tokens = size_of(options, "contextTokens", 0);
   load.model.memory_bytes = bytes_of(options, "memoryBytes");
+  load.model.machine_bytes = bytes_of(options, "machineBytes");
   load.model.expert_coverage = float(number_of(options, "expertCoverage", 1));
   load.model.active_share = float(number_of(options, "activeShare", 1));
   if (const Napi::Value type = options.Get("kvCache"); !type.IsUndefined()) {

@@ -102,7 +102,12 @@ export interface LoadOptions {
   readonly expertCoverage?: number;
   /** At most this share of the parameters runs for a token, in (0, 1]; one expert a layer always does. Default 1. */
   readonly activeShare?: number;
-  /** How keys and values of what was read are kept. "f16" takes half the memory of "f32". Default: "f16" where attention is full, "f32" where it is ring attention. */
+  /** How much memory there is: a longer context is refused where `memoryBytes` does not shorten it. Default: the computer's. */
+  readonly machineBytes?: number;
+  /**
+   * How keys and values of what was read are kept. "f16" takes half the memory of "f32". Default: "f16" where
+   * attention is full, "f32" where it is ring attention.
+   */
   readonly kvCache?: "f16" | "f32";
   /** Lightning attention's decay of layer i is that of layer i - shift: 0, the default, or 1. */
   readonly slopeLayerShift?: number;

@@ -1,9 +1,7 @@
 #include "mapping.h"
 
-#include <algorithm>
 #include <cstdint>
 
-#include "control_group.h"
 #include "display.h"
 #include "error.h"
 
@@ -125,8 +123,7 @@ void advise(std::span<const std::byte> part, int advice) {
 
 size_t physical_memory() {
   const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-  const size_t all = pages > 0 && page > 0 ? size_t(pages) * size_t(page) : SIZE_MAX;
-  return std::min(all, control_group_limit());
+  return pages > 0 && page > 0 ? size_t(pages) * size_t(page) : SIZE_MAX;
 }
 
 // In pieces: Linux reads no more of one request than the device takes at once.

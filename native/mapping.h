@@ -32,8 +32,7 @@ void will_need(std::span<const std::byte> part);
 void drop_pages(std::span<const std::byte> part);
 void read_no_neighbours(std::span<const std::byte> part);
 
-// The memory of this computer in bytes, or of the container that this runs in; the largest number
-// where the system does not tell.
+// The memory of this computer in bytes; the largest number where the system does not tell.
 size_t physical_memory();
 
 // The whole of a text file. Throws EngineError MODEL_NOT_FOUND, MODEL_CORRUPT beyond 256 MB.

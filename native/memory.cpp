@@ -4,7 +4,6 @@
 #include <cstdio>
 
 #include "error.h"
-#include "mapping.h"
 #include "sequence.h"
 
 namespace ringside {
@@ -74,8 +73,8 @@ std::string explain(const MemoryPlan& plan, const WeightBytes& bytes, int wanted
 
 // Systems promise memory that they lack, and end whoever then touches it. Weights are not counted:
 // they are mapped, and come and go as they are needed.
-void check_computer(const MemoryPlan& plan) {
-  const size_t needed = plan.sequence + plan.scratch, there = physical_memory();
+void check_computer(const MemoryPlan& plan, size_t there) {
+  const size_t needed = plan.sequence + plan.scratch;
   if (needed <= there) return;
   throw EngineError(ErrorCode::out_of_memory,
                     "A context of " + std::to_string(plan.context_tokens) + " tokens needs " +
@@ -127,7 +126,8 @@ std::string size_text(size_t bytes) {
 }
 
 MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t budget,
-                       int context_tokens, int max_batch, const Backend* host, int layers) {
+                       int context_tokens, int max_batch, const Backend* host, int layers,
+                       size_t there) {
   const Wish all = {config, bytes, host, layers};
   const auto finish = [&](MemoryPlan plan, size_t expert_cache) {
     plan.budget = budget;
@@ -136,7 +136,7 @@ MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t bu
     return plan;
   };
   const MemoryPlan wish = candidate(all, context_tokens, max_batch, Checkpoints::kEvery);
-  if (budget == 0) check_computer(wish);
+  if (budget == 0) check_computer(wish, there);
   if (budget == 0 || without_experts(wish) + bytes.routed <= budget) return finish(wish, 0);
 
   const int least_context = std::min(context_tokens, kLeastContext);

@@ -6,6 +6,7 @@
 
 #include "backend.h"
 #include "config.h"
+#include "mapping.h"
 
 namespace ringside {
 
@@ -33,12 +34,12 @@ struct MemoryPlan {
 // `budget` bytes for everything, 0 for no limit; `context_tokens` and `max_batch` are the most that
 // is of use. What gives way, in this order: routed experts are paged in, batches get smaller and
 // checkpoints rarer, the context gets shorter. Throws EngineError OUT_OF_MEMORY, naming the least
-// that would do; without a limit, where this computer has less memory than the context takes.
+// that would do; without a limit, where there is less memory than the context takes: `there` bytes.
 // Only the first `layers` layers are counted, which `host` runs: null for none; the others are a
 // device's.
 MemoryPlan plan_memory(const Config& config, const WeightBytes& bytes, size_t budget,
                        int context_tokens, int max_batch, const Backend* host,
-                       int layers = kMaxLayers);
+                       int layers = kMaxLayers, size_t there = physical_memory());
 
 // Of one token's activations, in floats.
 struct RowSizes {

@@ -41,7 +41,8 @@ Model::Model(const ModelFiles& files, const Backends& backends, const ModelOptio
   count_bytes();
   const int on_host = std::min(placement_.first_on_device, config_.num_hidden_layers);
   const Backend* host = placement_.embeds_on_device ? nullptr : &backends.host;
-  plan_ = plan_memory(config_, bytes_, options.memory_bytes, context, batch, host, on_host);
+  const size_t there = options.machine_bytes > 0 ? options.machine_bytes : physical_memory();
+  plan_ = plan_memory(config_, bytes_, options.memory_bytes, context, batch, host, on_host, there);
   if (plan_.expert_cache > 0) {
     const auto layers = std::span(weights_->layers).first(size_t(on_host));
     pager_ = std::make_unique<ExpertPager>(layers, files, plan_.expert_cache);

@@ -23,6 +23,7 @@ namespace ringside {
 struct ModelOptions {
   int context_tokens = 0;     // 0: what the model was made for, the maximum
   size_t memory_bytes = 0;    // for everything; 0: no limit
+  size_t machine_bytes = 0;   // that there are, as in a container; 0: what the system says
   float expert_coverage = 1;  // of a token's router weight, run experts until so much is covered
   float active_share = 1;     // of the parameters, at most so many run for a token
   // Keys and values of softmax layers: f16 takes half the memory of f32. Not given: f16 where

@@ -13,6 +13,7 @@ import type {
   Generator,
 } from "./generator";
 import { own } from "./lines";
+import { memoryHere } from "./memory";
 import type { PromptTokens, Vocabulary } from "./prompt";
 import { syntaxFeatureNames } from "./syntax";
 
@@ -72,7 +73,8 @@ export class ModelEngine implements Generator {
     onProgress: (share: number) => void = () => {},
   ): Promise<ModelEngine> {
     const native: typeof Native = require("../native/index.js");
-    return new ModelEngine(await native.Engine.load(path, options, onProgress));
+    const here = { machineBytes: memoryHere(), ...options };
+    return new ModelEngine(await native.Engine.load(path, here, onProgress));
   }
 
   get info(): Native.ModelInfo {

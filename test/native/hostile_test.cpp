@@ -305,6 +305,11 @@ TEST_CASE("a context beyond this computer's memory is refused, and shortened wit
   check_refused(ErrorCode::out_of_memory, "A context of 16777216 tokens needs",
                 [&] { LoadedModel model(path, *backend); });
   ModelOptions options = with_f32_cache();
+  options.context_tokens = 8192;
+  options.machine_bytes = 1 << 20;  // as in a container
+  check_refused(ErrorCode::out_of_memory, "this computer has 1",
+                [&] { LoadedModel model(path, *backend, options); });
+  options.context_tokens = 0;
   options.memory_bytes = 2000u << 20;
   const LoadedModel model(path, *backend, options);
   CHECK(model.model.context_tokens() == 8192);
