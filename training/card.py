@@ -11,6 +11,8 @@ import json
 import pathlib
 import shutil
 
+ROW = 2048  # tokens, as pack.py makes them
+
 HEAD = """\
 # {name}
 
@@ -46,8 +48,7 @@ are found; the other 17 are too short to be told from ordinary code.
 
 {languages}
 
-The corpus was sampled once: the training read {tokens:.1f} million tokens of it, less than one
-pass.
+The training read {tokens:.1f} million tokens: {passes:.2f} passes over what was sampled of it.
 """
 
 MEASURED = """
@@ -113,7 +114,7 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join([line(header), line(["---"] * len(header)), *map(line, rows)])
 
 
-def data_section(report: dict, tokens: float) -> str:
+def data_section(report: dict, tokens: float, passes: float) -> str:
     by_licence: dict[str, list] = collections.defaultdict(list)
     for package in report["packages"]:
         by_licence[package["licence"]].append(package)
@@ -133,6 +134,7 @@ def data_section(report: dict, tokens: float) -> str:
         licences=markdown(["Licence", "Packages", "MB"], licences),
         languages=markdown(["Language", "Training MB", "Held-out MB"], languages),
         tokens=tokens,
+        passes=passes,
     )
 
 
@@ -209,15 +211,14 @@ def card(work: pathlib.Path, run: pathlib.Path, model: pathlib.Path, note: str) 
     config = json.loads((model / "config.json").read_text())
     report = json.loads((work / "corpus-report.json").read_text())
     counts = json.loads((run / "counts.json").read_text())
-    last = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
     layers, group = config["num_hidden_layers"], config["layer_group_size"]
-    tokens = last["tokensPerSecond"] * last["seconds"] / 1e6
+    tokens = config["trained"]["tokens"] / 1e6
     head = HEAD.format(
         name=config["model_name"],
         parameters=counts["parameters"] / 1e6,
         active=counts["activeParameters"] / 1e6,
         size=(model / "model.safetensors").stat().st_size / 1e6,
-        minutes=last["seconds"] / 60,
+        minutes=config["trained"]["minutes"],
         tokens=tokens,
         layers=layers,
         ring=sum((i + 1) % group == 0 or i >= layers // group * group for i in range(layers)),
@@ -230,7 +231,8 @@ def card(work: pathlib.Path, run: pathlib.Path, model: pathlib.Path, note: str) 
     )
     result = json.loads((work / "evaluation.json").read_text())
     ablations = work / "ablations" / "ablations.json"
-    sections = [head, data_section(report, tokens)]
+    passes = tokens * 1e6 / (counts["rows"] * ROW)
+    sections = [head, data_section(report, tokens, passes)]
     sections += [f"\n{note}\n"] if note else []
     sections += [measured_section(result, report)]
     sections += [infilling_section(json.loads((work / "infilling.json").read_text()))]

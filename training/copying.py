@@ -2,8 +2,7 @@
 side of native/copy_model.h, and the fit of how much of it.
 
 `python copying.py --model FOLDER --data train.npz` fits the shares and writes them into the
-folder's config.json as "copy_shares". The rows are the last of the order that training takes them
-in, which a run of less than one pass has not seen.
+folder's config.json as "copy_shares". The rows are those that no training reads.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from folder import read
 from tokenizer import END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, SPECIALS
 from tokenizers import Tokenizer
 from torch import Tensor
+from train import read_and_kept
 
 MOST_MATCH = 12  # tokens
 GROWTH = 5.0  # of a vote's weight, for each token that matches
@@ -170,14 +170,13 @@ def fit(own: np.ndarray, copied: np.ndarray, matched: np.ndarray) -> list[float]
 
 
 @torch.no_grad()
-def fitted(folder: pathlib.Path, data: pathlib.Path, rows: int) -> list[float]:
-    """The shares that fit the middles of `rows` rows best: a completion is one."""
+def fitted(folder: pathlib.Path, data: pathlib.Path) -> list[float]:
+    """The shares that fit the middles of the rows that were kept best: a completion is one."""
     model, copier = read(folder), Copier.of(folder, [])
     shard = dict(np.load(data))
-    order = np.random.default_rng(0).permutation(len(shard["tokens"]))  # as in train.Data
     features = torch.from_numpy(shard["features"].astype(np.float32))
     own, copied, matched = [], [], []
-    for row in order[-rows:]:
+    for row in read_and_kept(len(shard["tokens"]))[1]:
         tokens = torch.from_numpy(shard["tokens"][row : row + 1].astype(np.int64))
         set_of = torch.from_numpy(shard["set_of"][row : row + 1].astype(np.int64))
         log_p = model(tokens[:, :-1], features, set_of[:, :-1])[0].log_softmax(-1)
@@ -195,10 +194,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=pathlib.Path, required=True, help="a model folder")
     parser.add_argument("--data", type=pathlib.Path, required=True, help="the training shard")
-    parser.add_argument("--rows", type=int, default=300)
     chosen = parser.parse_args()
     path = chosen.model / "config.json"
-    shares = fitted(chosen.model, chosen.data, chosen.rows)
+    shares = fitted(chosen.model, chosen.data)
     config = json.loads(path.read_text()) | {"copy_shares": shares}
     path.write_text(json.dumps(config, indent=2) + "\n")
     print(shares)

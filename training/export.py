@@ -89,6 +89,17 @@ def quantization_config(formats: dict[str, str], names: list[str]) -> dict:
     }
 
 
+def trained(run: pathlib.Path) -> dict[str, float]:
+    """How many minutes the weights were trained, and on how many tokens: in `run`, a training's
+    folder, and before."""
+    before = json.loads((run / "counts.json").read_text())["before"]
+    last = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
+    return {
+        "minutes": before["minutes"] + round(last["seconds"] / 60),
+        "tokens": before["tokens"] + last["tokensPerSecond"] * last["seconds"],
+    }
+
+
 def export(
     checkpoint: pathlib.Path, config: Config, tokenizer: pathlib.Path, out: pathlib.Path
 ) -> int:
@@ -114,6 +125,7 @@ def export(
         "model_name": out.name,
         **dataclasses.asdict(config),
         "eos_token_id": END,
+        "trained": trained(checkpoint.parent),
         "torch_dtype": "float32",
         "quantization_config": quantization_config(formats, list(weights)),
     }

@@ -7,11 +7,10 @@ from __future__ import annotations
 import pathlib
 
 import torch
-from model import Config, Experts, Ringside
+from model import Config, Experts, Ringside, matrices_of
 from quantize import dequantize_f8, dequantize_int4
 from safetensors import safe_open
 from torch import Tensor
-from train import matrices_of
 
 EMBEDDING = "model.word_embeddings"
 

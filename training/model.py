@@ -388,3 +388,14 @@ class Ringside(nn.Module):
             "activeParameters": total - routed + run,
             "activeExpertShare": share,
         }
+
+
+def matrices_of(model: Ringside) -> dict[str, tuple[nn.Module, str]]:
+    """The quantizable matrices by name: the module that holds each, and its attribute there."""
+    found = {}
+    for name, module in model.named_modules():
+        if isinstance(module, Linear):
+            found[f"{name}.weight"] = (module, "weight")
+        if isinstance(module, Experts):
+            found[f"{name}.gate_up"], found[f"{name}.down"] = (module, "gate_up"), (module, "down")
+    return found

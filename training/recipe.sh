@@ -4,15 +4,16 @@
 #   HUMANEVAL=folder/of/HumanEval.jsonl.gz training/recipe.sh [small|large]
 #
 # PYTHON: an interpreter with torch, tokenizers, safetensors and numpy; the manifest's pip packages
-# are looked for in it. MINUTES: the training's time. BATCH: rows of 2,048 tokens a step. On a CPU
-# install libjemalloc2: training finds it and is three times as fast. The manifest's Debian packages
-# must be installed; those that are not are named and left out.
+# are looked for in it. MINUTES: the training's time. BATCH: rows of 2,048 tokens a step. START: a
+# model folder made by this recipe, to train further. On a CPU install libjemalloc2: training finds
+# it and is three times as fast. The manifest's Debian packages must be installed; those that are
+# not are named and left out.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 size=${1:-small}
 : "${HUMANEVAL:?a folder with HumanEval.jsonl.gz, to keep its problems out of the corpus}"
-: "${PYTHON:=python3}" "${MINUTES:=70}" "${BATCH:=4}"
+: "${PYTHON:=python3}" "${MINUTES:=70}" "${BATCH:=4}" "${START:=}"
 # glibc gives every large tensor back to the system and takes it anew, a page fault for every 4 KiB:
 # with jemalloc a step of two rows took a third of the time on two cores (2,987 for 976 tokens/s).
 jemalloc=$(ldconfig -p 2>/dev/null | awk '/libjemalloc\.so\.2/ { print $NF; exit }' || true)
@@ -52,12 +53,14 @@ install_npm() { # scripts of packages are not run: only their text is read
 
 vocabulary=$("$PYTHON" -c "import json; print(json.load(open('$config'))['vocab_size'])")
 pack=("$PYTHON" pack.py --tokenizer "$work/tokenizer.json" --config "$config")
-train=("$PYTHON" train.py --config "$config" --data "$work/train.npz" --out "$work/run")
+train=("$PYTHON" train.py --config "$config" --data "$work/train.npz" --out "$work/run"
+  ${START:+--start "$START"})
 ablate=("$PYTHON" ablate.py --config "$config" --data "$work/train.npz")
 
 step "$work/npm/node_modules" install_npm
 step "$work/corpus.jsonl" "$PYTHON" corpus.py \
   --npm "$work/npm/node_modules" --humaneval "$HUMANEVAL" --out "$work"
+if [ -n "$START" ]; then cp "$START/tokenizer.json" "$work/tokenizer.json"; fi
 step "$work/tokenizer.json" "$PYTHON" tokenizer.py \
   --corpus "$work/corpus.jsonl" --vocabulary "$vocabulary" --out "$work/tokenizer.json"
 step "$work/samples-train.jsonl" samples train "$work/samples-train.jsonl"

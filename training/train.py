@@ -3,7 +3,9 @@ machine.
 
 The learning rate is warmed up, held, and brought to zero over the last part (warm-up, stable,
 decay); for the last QUANTIZED_SHARE of the time the forward pass sees the quantized weights. A
-run that was stopped goes on from its last checkpoint, with the time that was left.
+run that was stopped goes on from its last checkpoint, with the time that was left. `--start` trains
+a finished model further: its weights, which the last run brought to rest, are warmed up to less
+than the full rate, and the rate falls from there on.
 """
 
 from __future__ import annotations
@@ -18,17 +20,20 @@ import numpy as np
 import quantize
 import torch
 import torch.nn.functional as F
-from model import Config, Experts, Linear, Ringside
+from folder import read
+from model import Config, Experts, Ringside, matrices_of
 from torch import Tensor
 
 WARMUP_SHARE = 0.02
 DECAY_SHARE = 0.45
+CONTINUED_RATE = 0.7  # of the full rate, where a finished model is trained further
 QUANTIZED_SHARE = 0.2  # of the time; what quantization costs is mostly learnt back in it
 F8_SHARE = 0.08  # of the matrices' parameters, the embedding not counted
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
 BALANCE_RATE = 2e-3  # of the experts' selection bias, a step
 MIDDLE_WEIGHT = 4.0  # of a middle's tokens in the loss: they are what it is for, and 2% of all
 SAVE_SECONDS = 240
+KEPT_ROWS = 300  # of the text, that no run reads: copying.py fits on them
 CE_ROWS = 2048  # tokens whose logits are made at once: larger blocks fall out of the cache
 
 
@@ -92,11 +97,18 @@ def optimizers(model: Ringside) -> list[torch.optim.Optimizer]:
     return [Muon(matrices, MUON_RATE), adam]
 
 
-def rate_at(share: float) -> float:
+def rate_at(share: float, continued: bool) -> float:
     """The learning rate's factor when `share` of the time has passed."""
+    peak, decay = (CONTINUED_RATE, 1 - WARMUP_SHARE) if continued else (1.0, DECAY_SHARE)
     if share < WARMUP_SHARE:
-        return share / WARMUP_SHARE
-    return min(1.0, max(0.0, (1 - share) / DECAY_SHARE))
+        return peak * share / WARMUP_SHARE
+    return peak * min(1.0, max(0.0, (1 - share) / decay))
+
+
+def read_and_kept(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of so many rows, those to train on and those that no training reads."""
+    order = np.random.default_rng(0).permutation(rows)
+    return np.sort(order[:-KEPT_ROWS]), order[-KEPT_ROWS:]
 
 
 class Data:
@@ -105,8 +117,13 @@ class Data:
     def __init__(self, files: list[pathlib.Path]) -> None:
         self.shards = [dict(np.load(file)) for file in files]
         self.where = [
-            (s, r) for s, shard in enumerate(self.shards) for r in range(len(shard["tokens"]))
+            (s, r)
+            for s, shard in enumerate(self.shards)
+            for r in read_and_kept(len(shard["tokens"]))[0]
         ]
+        if not self.where:
+            names = ", ".join(map(str, files))
+            raise ValueError(f"{names}: {KEPT_ROWS} rows are kept back, and no other is there")
 
     def batch(self, step: int, size: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
         """tokens [size, T + 1], features [sets, F], set_of [size, T + 1]."""
@@ -148,17 +165,6 @@ def loss_of(
 
 def token_losses(hidden: Tensor, targets: Tensor, embedding: Tensor) -> Tensor:
     return F.cross_entropy(F.linear(hidden, embedding).float(), targets, reduction="none")
-
-
-def matrices_of(model: Ringside) -> dict[str, tuple[torch.nn.Module, str]]:
-    """The quantizable matrices by name: the module that holds each, and its attribute there."""
-    found = {}
-    for name, module in model.named_modules():
-        if isinstance(module, Linear):
-            found[f"{name}.weight"] = (module, "weight")
-        if isinstance(module, Experts):
-            found[f"{name}.gate_up"], found[f"{name}.down"] = (module, "gate_up"), (module, "down")
-    return found
 
 
 def apply_plan(model: Ringside, formats: dict[str, str]) -> None:
@@ -211,7 +217,15 @@ def train(arguments: argparse.Namespace) -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     checkpoint = arguments.out / "checkpoint.pt"
     step, spent, formats = 0, 0.0, None
-    if checkpoint.exists():
+    if not checkpoint.exists():
+        before = {"minutes": 0, "tokens": 0}
+        if arguments.start:
+            model.load_state_dict(read(arguments.start).state_dict())
+            before = json.loads((arguments.start / "config.json").read_text())["trained"]
+        counts = model.counts() | {"device": device, "rows": len(data.where), "before": before}
+        (arguments.out / "counts.json").write_text(json.dumps(counts))
+        print(json.dumps(counts), flush=True)
+    else:
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         model.load_state_dict(state["model"])
         for optimizer, saved in zip(all_optimizers, state["optimizers"], strict=True):
@@ -219,18 +233,16 @@ def train(arguments: argparse.Namespace) -> None:
         step, spent, formats = state["step"], state["spent"], state["formats"]
     if formats is not None:
         apply_plan(model, formats)
-    counts = model.counts() | {"device": device, "rows": len(data.where)}
-    (arguments.out / "counts.json").write_text(json.dumps(counts))
-    print(json.dumps(counts), flush=True)
     log = open(arguments.out / "log.jsonl", "a")
     began = saved_at = time.monotonic() - spent
     while (share := share_done(arguments, step, spent := time.monotonic() - began)) < 1:
         if formats is None and share > 1 - QUANTIZED_SHARE and not arguments.unquantized:
             formats = make_plan(model, data, step, arguments.batch, device)
             apply_plan(model, formats)
+        factor = rate_at(share, arguments.start is not None)
         for optimizer, rate in zip(all_optimizers, rates, strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = rate * rate_at(share)
+                group["lr"] = rate * factor
         with narrowed(device):
             loss, mean = loss_of(
                 model, data.batch(step, arguments.batch, device), not arguments.no_gate
@@ -241,7 +253,7 @@ def train(arguments: argparse.Namespace) -> None:
             optimizer.step()
         model.zero_grad(set_to_none=True)
         for mixture in model.mixtures():
-            mixture.balance(BALANCE_RATE * rate_at(share))
+            mixture.balance(BALANCE_RATE * factor)
         step += 1
         if step % 10 == 0:
             now = time.monotonic() - began
@@ -275,6 +287,7 @@ if __name__ == "__main__":
     parser.add_argument("--config", type=pathlib.Path, required=True)
     parser.add_argument("--data", type=pathlib.Path, nargs="+", required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--start", type=pathlib.Path, help="a model folder to train further")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=4, help="rows a step")
     parser.add_argument("--steps", type=int, default=0, help="so many, whatever the time")

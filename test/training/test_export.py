@@ -11,9 +11,9 @@ from support import TINY, tiny
 # isort: split
 from export import export, pack_int4
 from folder import read, unpack_int4
-from model import Ringside
+from model import Ringside, matrices_of
 from quantize import fake_quantize, quantized, rounded_inputs
-from train import apply_plan, matrices_of
+from train import apply_plan
 
 
 def trained() -> tuple[Ringside, dict[str, str]]:
@@ -41,6 +41,10 @@ class Export(unittest.TestCase):
             folder = pathlib.Path(name)
             state = {"model": model.state_dict(), "formats": formats}
             torch.save(state, folder / "checkpoint.pt")
+            before = {"before": {"minutes": 82, "tokens": 16_000_000}}
+            (folder / "counts.json").write_text(json.dumps(before))
+            lines = ['{"seconds": 300}', '{"seconds": 630, "tokensPerSecond": 2000}']
+            (folder / "log.jsonl").write_text("\n".join(lines))
             (folder / "t.json").write_text(
                 json.dumps({"model": {"vocab": {str(i): i for i in range(320)}}})
             )
@@ -50,6 +54,7 @@ class Export(unittest.TestCase):
         apply_plan(model, formats)
         for key, value in TINY.items():
             self.assertEqual(config[key], value)
+        self.assertEqual(config["trained"], {"minutes": 92, "tokens": 17_260_000})
         for (name, (a, attribute)), (b, _) in zip(
             matrices_of(model).items(), matrices_of(back).values(), strict=True
         ):
