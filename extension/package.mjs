@@ -1,5 +1,5 @@
 // Packages a VSIX for this platform: `npm run package [-- --out FILE]`. Build first (npm run build).
-// For another one, on Linux: `node native/build.mjs --target win32-x64` (or linux-arm64), and
+// For another one, on Linux: `node native/build.mjs --target win32-x64` (it says which others), and
 // `npm run package -- --target win32-x64`.
 
 import { spawnSync } from "node:child_process";

@@ -1,6 +1,6 @@
 // Builds what Node loads into build/native/: `node native/build.mjs [Debug]`. For another platform, on
-// Linux with its compiler: `node native/build.mjs --target win32-x64` (or linux-arm64), into
-// build/native-win32-x64/; with --tests, those of the kernels and the engine too.
+// Linux with its compiler: `node native/build.mjs --target win32-x64` (or linux-arm64, darwin-arm64,
+// darwin-x64), into build/native-win32-x64/; with --tests, those of the kernels and the engine too.
 // Needs a C++20 compiler, CMake, and Ninja or make; downloads nothing.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -20,9 +20,15 @@ const config = positionals[0] ?? "Release";
 const here = `${process.platform}-${process.arch}`;
 const target = values.target ?? here;
 const crosses = target !== here;
-const toolchains = { "win32-x64": "windows.cmake", "linux-arm64": "linux_arm64.cmake" };
+/** Each with its toolchain's file, and what that is told. */
+const toolchains = {
+  "win32-x64": ["windows.cmake"],
+  "linux-arm64": ["linux_arm64.cmake"],
+  "darwin-arm64": ["macos.cmake", "--CDRINGSIDE_MACOS=aarch64"],
+  "darwin-x64": ["macos.cmake", "--CDRINGSIDE_MACOS=x86_64"],
+};
 if (crosses && toolchains[target] === undefined) {
-  const known = Object.keys(toolchains).join(" and ");
+  const known = Object.keys(toolchains).join(", ");
   console.error(
     `Only ${known} can be built on another platform; ${target} has to be built on its own.`,
   );
@@ -51,8 +57,10 @@ function missingGrammars() {
 
 const hasNinja = spawnSync("ninja", ["--version"]).status === 0;
 const generator = process.platform === "win32" ? [] : ["-G", hasNinja ? "Ninja" : "Unix Makefiles"];
+const [toolchain = "", ...told] = toolchains[target] ?? [];
 const crossing = [
-  `--CDCMAKE_TOOLCHAIN_FILE=${join(native, toolchains[target] ?? "")}`,
+  `--CDCMAKE_TOOLCHAIN_FILE=${join(native, toolchain)}`,
+  ...told,
   `--CDRINGSIDE_NODE_API_DEF=${join(folderOf("node-api-headers"), "def", "node_api.def")}`,
 ];
 // The runtime that npm has asks for Node-API 10, which Node 20 (VS Code up to 1.100) lacks, and crashes it;

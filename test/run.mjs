@@ -131,6 +131,11 @@ const lanes = [
     () => script("test/windows/run.mjs"),
     onLinux && process.arch === "x64" && existsSync("/usr/bin/apt-get"), // which has both compiler and Wine
   ],
+  [
+    "macOS (built and read)",
+    () => script("test/macos/run.mjs"),
+    onLinux && process.arch === "x64" && existsSync("/usr/bin/apt-get"), // which has what reads it
+  ],
   ["engine", () => doctest("test/native", "build/native-tests", "native_tests")],
   ["fuzz", () => whole(node, ["test/fuzz/run.mjs", fuzzSeconds]), onLinux],
   ["extension in VS Code", () => script("test/host/run.mjs")],

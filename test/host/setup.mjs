@@ -19,6 +19,7 @@ const debian = {
   "/usr/bin/unzip": "unzip",
   "/usr/bin/clang++": "clang",
   "/usr/bin/clang-format": "clang-format",
+  "/usr/bin/llvm-objdump": "llvm",
   "/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a": "libclang-rt-14-dev",
   "/usr/bin/chromium": "chromium",
   "/usr/bin/hipcc": "hipcc",
