@@ -190,7 +190,12 @@ function placeOf({ settings, trees, context }: Services, request: Request): Plac
     inBrackets: syntax.inArguments || syntax.inType || inBrackets.has(syntax.enclosing[0] ?? ""),
     blocksByIndent: language?.blocksByIndent ?? true,
   };
-  const spot = { ...cursor, place, ...(language && { lineComment: language.lineComment }) };
+  const spot = {
+    ...cursor,
+    place,
+    ...(language && { lineComment: language.lineComment }),
+    ...(settings.maxLines !== null && { maxLines: settings.maxLines }),
+  };
   return { cursor: spot, syntax, isExact };
 }
 

@@ -22,13 +22,17 @@ export interface Spot extends Cursor {
   readonly place?: LinePlace;
   /** What begins a comment that goes on to the end of its line; not given: //. */
   readonly lineComment?: string;
+  /** The most lines with text that are proposed; not given: as many as the code asks for. */
+  readonly maxLines?: number;
 }
 
 /**
- * Whether the cursor's place asks for one line: something stands behind it on its line, it is in a
- * comment or a string, or a statement has begun that opens no block.
+ * Whether one line is wanted: nothing longer ever is, or the cursor's place asks for it, because something
+ * stands behind it on its line, it is in a comment or a string, or a statement has begun that opens no
+ * block.
  */
-export function wantsSingleLine({ prefix, suffix, place }: Spot): boolean {
+export function wantsSingleLine({ prefix, suffix, place, maxLines }: Spot): boolean {
+  if (maxLines === 1) return true;
   const before = lastLine(prefix);
   if (firstLine(suffix).trim() !== "") return true;
   if (place !== undefined && (place.inComment || place.inString)) return true;
@@ -53,7 +57,7 @@ export function onlyCloses(text: string): boolean {
  * already, no closing bracket that has no opening one.
  */
 export function finish(text: string, cursor: Spot): string {
-  let result = wantsSingleLine(cursor) ? firstLineWithText(text) : text;
+  let result = firstLinesWithText(text, mostLines(cursor));
   // What one rule leaves can be another's: without its last space, the end may say what follows.
   for (let before = ""; before !== result; ) {
     before = result;
@@ -72,8 +76,8 @@ function cutOnce(text: string, cursor: Spot): string {
 }
 
 /**
- * What to keep of `text` once it is enough, or null while the model should go on. Enough is a line
- * where one is wanted; else a whole statement or block (`isWhole` asks the syntax, at line ends
+ * What to keep of `text` once it is enough, or null while the model should go on. Enough is as many
+ * lines as are wanted; else a whole statement or block (`isWhole` asks the syntax, at line ends
  * only), an empty line, a line indented less than the cursor's, one that the file says next, or a
  * loop.
  */
@@ -88,7 +92,7 @@ export function wholePart(
   const last = lines.at(-1)!;
   const written = lines.slice(0, -1).join("\n");
   if (written.trim() === "") return null;
-  if (wantsSingleLine(cursor)) return written;
+  if (linesWithText(written) >= mostLines(cursor)) return written;
   const previous = lines.at(-2)!;
   if (lines.length > 2 && previous.trim() === "") return written;
   if (repeats(previous, cursor.suffix)) return written;
@@ -133,9 +137,22 @@ function firstLine(text: string): string {
   return (end === -1 ? text : text.slice(0, end)).replace(/\r$/, "");
 }
 
-function firstLineWithText(text: string): string {
-  const end = /\S[^\n]*/.exec(text);
-  return end === null ? "" : text.slice(0, end.index + end[0].length);
+function mostLines(cursor: Spot): number {
+  return wantsSingleLine(cursor) ? 1 : (cursor.maxLines ?? Infinity);
+}
+
+function linesWithText(text: string): number {
+  return text.split("\n").filter((line) => line.trim() !== "").length;
+}
+
+/** `text` up to the end of its `count`th line with text, or all of it. */
+function firstLinesWithText(text: string, count: number): string {
+  let left = count;
+  for (const { 0: line, index } of text.matchAll(/\S[^\n]*/g)) {
+    left--;
+    if (left === 0) return text.slice(0, index + line.length);
+  }
+  return text;
 }
 
 /** Whether `line` says what one of the next lines of the file says. */

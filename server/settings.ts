@@ -62,6 +62,7 @@ const accepts: { readonly [Key in keyof Settings]: (value: unknown) => boolean }
   threads: (value) => isCount("threads", value),
   contextTokens: (value) => isCount("contextTokens", value),
   maxTokens: (value) => isCount("maxTokens", value),
+  maxLines: (value) => value === null || isCount("maxLines", value),
   memoryMB: (value) => value === null || isCount("memoryMB", value),
   gpuMemoryMB: (value) => value === null || isCount("gpuMemoryMB", value),
   expertCoverage: (value) => isInRange("expertCoverage", value),

@@ -18,6 +18,8 @@ export interface Settings {
   /** How much of the code around the cursor the model is shown. */
   readonly contextTokens: number;
   readonly maxTokens: number;
+  /** The most lines of a completion; null: as many as the code asks for. */
+  readonly maxLines: number | null;
   /** Megabytes that the model may take; null: three quarters of the machine's. */
   readonly memoryMB: number | null;
   /** Megabytes of a GPU's memory that the model may take; null: what is free. */

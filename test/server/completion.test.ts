@@ -240,6 +240,19 @@ suite("what the model gives up", () => {
   });
 });
 
+suite("the most lines", () => {
+  test("are the settings'", async () => {
+    const ofLines = async (maxLines: number | null) => {
+      const { services } = servicesThatWrite("\n  a();\n  b();\n}", { maxLines });
+      const { proposals } = await complete(services, requestAt("function f() {|\n"), never);
+      return proposals[0]?.text;
+    };
+    assert.equal(await ofLines(null), "\n  a();\n  b();\n}");
+    assert.equal(await ofLines(2), "\n  a();\n  b();");
+    assert.equal(await ofLines(1), "\n  a();");
+  });
+});
+
 suite("where completions are not wanted", () => {
   async function silence(source: string, settings: object, languageId = "typescript") {
     const { services } = servicesThatWrite("value;", settings);

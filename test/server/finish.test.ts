@@ -32,6 +32,17 @@ suite("finish", () => {
     check("const a = |", "b;\nconst c = d;", "b;"));
   test("keeps several lines where a block opens", () =>
     check("function f() {|", "\n  a();\n  b();\n}", "\n  a();\n  b();\n}"));
+  test("keeps no more lines with text than are wanted", () => {
+    const most = (maxLines: number, source: string, text: string, expected: string) =>
+      assert.equal(finish(text, { ...at(source), maxLines }), expected);
+    const block = "\n  a();\n\n  b();\n}";
+    most(1, "function f() {|", block, "\n  a();");
+    most(2, "function f() {|", block, "\n  a();\n\n  b();");
+    most(3, "function f() {|", block, block);
+    most(9, "function f() {|", block, block);
+    most(9, "const a = |", "b;\nc;", "b;");
+    most(1, "{\n  |\n}", "  \n \n", "");
+  });
   test("drops white space at the end", () => check("const a = |", "b;  \n", "b;"));
   test("proposes nothing for white space", () => check("{\n  |\n}", "  \n \n", ""));
   test("stops before a line that the file says next", () =>
@@ -123,6 +134,17 @@ suite("what is enough", () => {
     "a();\nb();\n",
     "a();\nb();",
   );
+  test("ends with the last line that is wanted", () => {
+    const ends = (maxLines: number, text: string, expected: string | null) =>
+      assert.equal(
+        wholePart(text, { ...at("f() {|"), maxLines }, () => false),
+        expected,
+      );
+    ends(1, "\n  a();", null);
+    ends(1, "\n  a();\n", "\n  a();");
+    ends(2, "\n  a();\n", null);
+    ends(2, "\n  a();\n  b();\n", "\n  a();\n  b();");
+  });
   enough("waits for some text", "typescript", "|", "\n\n", null);
   enough("ends a loop", "typescript", "|", "ab, ".repeat(7), "ab, ".repeat(7));
 });
@@ -130,6 +152,8 @@ suite("what is enough", () => {
 suite("places", () => {
   test("asks for one line by what stands around the cursor", () => {
     const single = (source: string) => wantsSingleLine(at(source));
+    assert.ok(wantsSingleLine({ ...at("{|"), maxLines: 1 }));
+    assert.ok(!wantsSingleLine({ ...at("{|"), maxLines: 2 }));
     assert.deepEqual(["a|b", "a = |", "{|", "  |", "x => |", "|;"].map(single), [
       true,
       true,

@@ -54,11 +54,11 @@ suite("settings", () => {
     ]);
   });
   test("replaces a number that is no whole one", () => {
-    const bad = { threads: 1.5, contextTokens: 100.5, maxTokens: 2.5 };
+    const bad = { threads: 1.5, contextTokens: 100.5, maxTokens: 2.5, maxLines: 1.5 };
     check(bad, Object.keys(bad));
   });
   test("replaces a number beyond what package.json allows", () => {
-    const bad = { threads: 1e9, contextTokens: 1e9, maxTokens: 1e9, debounceMs: 1e9 };
+    const bad = { threads: 1e9, contextTokens: 1e9, maxTokens: 1e9, maxLines: 0, debounceMs: 1e9 };
     check(bad, Object.keys(bad));
   });
   test("makes whole settings of anything", () =>
