@@ -8,13 +8,14 @@ import { heldBy } from "./support";
 const bundled = join(__dirname, "../../models/ringside-small");
 const never = new AbortController().signal;
 
-/** Generates behind `text` on the slow backend, so that the text arrives in many parts. */
-async function generate(text: string, until: (text: string) => string | null, ends?: Uint32Array) {
+/** Generates behind `text` on the slow backend, so that the text arrives in many parts; no token ends it. */
+async function generate(text: string, until: (text: string) => string | null) {
   const engine = await ModelEngine.load(bundled, { backend: "reference", contextTokens: 512 });
   const tokens = engine.encode(text, true);
-  const options = { maxTokens: 12, features: [], singleLine: false, until };
+  const ends = Uint32Array.of(0xffffff);
+  const options = { maxTokens: 12, features: [], singleLine: false, until, ends };
   const prompt = { tokens, featuresFrom: tokens.length };
-  const generated = await engine.generate(prompt, { ...options, ...(ends && { ends }) }, never);
+  const generated = await engine.generate(prompt, options, never);
   engine.close();
   return generated;
 }
