@@ -8,7 +8,7 @@ endif()
 set(CMAKE_SYSTEM_PROCESSOR ${RINGSIDE_MACOS})
 list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES RINGSIDE_MACOS)
 find_program(RINGSIDE_ZIG zig HINTS ENV ZIG REQUIRED)
-# 11: the oldest that Node 20 runs on.
+# 11: the oldest that Node 20 runs on, on Apple silicon, and Node 22 on Intel.
 set(target -target ${RINGSIDE_MACOS}-macos.11.0)
 set(CMAKE_C_COMPILER ${RINGSIDE_ZIG} cc ${target})
 set(CMAKE_CXX_COMPILER ${RINGSIDE_ZIG} c++ ${target})

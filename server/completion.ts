@@ -6,7 +6,7 @@ import { confidenceOf, heldBackBecause, leastLogProbability } from "./confidence
 import type { Context } from "./context/context";
 import type { Debounce } from "./debounce";
 import { type OpenDocument, shortPath } from "./document";
-import { finish, onlyCloses, type Spot, silentBecause, wantsSingleLine, wholePart } from "./finish";
+import { finish, mostLines, onlyCloses, type Spot, silentBecause, wholePart } from "./finish";
 import type { Generated, Generator } from "./generator";
 import { languageOf } from "./languages";
 import { unixBreaks } from "./lines";
@@ -240,7 +240,7 @@ async function write(
   const options = {
     maxTokens,
     features: syntax.features,
-    singleLine: wantsSingleLine(cursor),
+    singleLine: mostLines(cursor) === 1,
     until: (text: string) => wholePart(text, cursor, whole),
     ...sampling,
   };

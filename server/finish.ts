@@ -27,12 +27,10 @@ export interface Spot extends Cursor {
 }
 
 /**
- * Whether one line is wanted: nothing longer ever is, or the cursor's place asks for it, because something
- * stands behind it on its line, it is in a comment or a string, or a statement has begun that opens no
- * block.
+ * Whether the cursor's place asks for one line: something stands behind it on its line, it is in a
+ * comment or a string, or a statement has begun that opens no block.
  */
-export function wantsSingleLine({ prefix, suffix, place, maxLines }: Spot): boolean {
-  if (maxLines === 1) return true;
+export function wantsSingleLine({ prefix, suffix, place }: Spot): boolean {
   const before = lastLine(prefix);
   if (firstLine(suffix).trim() !== "") return true;
   if (place !== undefined && (place.inComment || place.inString)) return true;
@@ -40,6 +38,11 @@ export function wantsSingleLine({ prefix, suffix, place, maxLines }: Spot): bool
   if (/[{([]\s*$|=>\s*$/.test(before)) return false;
   const colonOpens = place === undefined || (place.blocksByIndent && !place.inBrackets);
   return !(colonOpens && /:\s*$/.test(before));
+}
+
+/** The most lines with text that are wanted at `cursor`. */
+export function mostLines(cursor: Spot): number {
+  return wantsSingleLine(cursor) ? 1 : (cursor.maxLines ?? Infinity);
 }
 
 /** Why nothing should be proposed at `cursor`, or null. Looks at the text alone. */
@@ -91,8 +94,9 @@ export function wholePart(
   if (lines.length < 2) return null;
   const last = lines.at(-1)!;
   const written = lines.slice(0, -1).join("\n");
-  if (written.trim() === "") return null;
-  if (linesWithText(written) >= mostLines(cursor)) return written;
+  const withText = lines.slice(0, -1).filter((line) => line.trim() !== "").length;
+  if (withText === 0) return null;
+  if (withText >= mostLines(cursor)) return written;
   const previous = lines.at(-2)!;
   if (lines.length > 2 && previous.trim() === "") return written;
   if (repeats(previous, cursor.suffix)) return written;
@@ -135,14 +139,6 @@ export function lastLine(text: string): string {
 function firstLine(text: string): string {
   const end = text.indexOf("\n");
   return (end === -1 ? text : text.slice(0, end)).replace(/\r$/, "");
-}
-
-function mostLines(cursor: Spot): number {
-  return wantsSingleLine(cursor) ? 1 : (cursor.maxLines ?? Infinity);
-}
-
-function linesWithText(text: string): number {
-  return text.split("\n").filter((line) => line.trim() !== "").length;
 }
 
 /** `text` up to the end of its `count`th line with text, or all of it. */

@@ -5,7 +5,7 @@ The learning rate is warmed up, held, and brought to zero over the last part (wa
 decay); for the last QUANTIZED_SHARE of the time the forward pass sees the quantized weights. A
 run that was stopped goes on from its last checkpoint, with the time that was left. `--start` trains
 a finished model further: its weights, which the last run brought to rest, are warmed up to less
-than the full rate, and the rate falls from there on.
+than the full rate, which falls from there on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch import Tensor
 
 WARMUP_SHARE = 0.02
 DECAY_SHARE = 0.45
-CONTINUED_RATE = 0.7  # of the full rate, where a finished model is trained further
+CONTINUED_RATE = 0.7  # of the full rate, where a finished model is trained on; no other was tried
 QUANTIZED_SHARE = 0.2  # of the time; what quantization costs is mostly learnt back in it
 F8_SHARE = 0.08  # of the matrices' parameters, the embedding not counted
 MUON_RATE, ADAM_RATE = 0.02, 3e-3

@@ -24,7 +24,7 @@ function npm(cwd, ...args) {
 }
 
 /** Runs `install` in `folder` unless it was run with the lockfile that is there. Throws if npm can't get it. */
-function once(folder, what, install) {
+export function once(folder, what, install) {
   const lock = readFileSync(join(folder, "package-lock.json"), "utf8");
   const mark = join(folder, "node_modules", ".ringside-installed");
   if (existsSync(mark) && readFileSync(mark, "utf8") === lock) return;

@@ -2,9 +2,10 @@
 // Plain Node: nothing is installed yet.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { once } from "./install.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
@@ -71,14 +72,12 @@ export function installNvcc() {
 }
 
 function installPackages() {
-  const lock = readFileSync(join(root, "package-lock.json"), "utf8");
-  const mark = join(root, "node_modules", ".ringside-installed");
-  if (existsSync(mark) && readFileSync(mark, "utf8") === lock) return;
-  npm("ci", "--no-audit", "--no-fund", "--loglevel=error");
-  // Some tree-sitter bindings are built for a newer C++ library than this system's, or a newer Node.
-  const loads = spawnSync(process.execPath, ["-e", 'require("tree-sitter")'], { cwd: root });
-  if (loads.status !== 0) npm("rebuild", "tree-sitter", "--build-from-source");
-  writeFileSync(mark, lock);
+  once(root, "packages", () => {
+    npm("ci", "--no-audit", "--no-fund", "--loglevel=error");
+    // Some tree-sitter bindings are built for a newer C++ library than this system's, or a newer Node.
+    const loads = spawnSync(process.execPath, ["-e", 'require("tree-sitter")'], { cwd: root });
+    if (loads.status !== 0) npm("rebuild", "tree-sitter", "--build-from-source");
+  });
 }
 
 function installTools() {

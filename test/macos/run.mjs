@@ -11,7 +11,7 @@ import { readMachO } from "./macho.mjs";
 
 const all = process.argv[2] === "all";
 
-const OLDEST = 11; // what Node 20 asks for, and with it VS Code
+const OLDEST = 11; // as in native/macos.cmake
 const SYSTEM = ["/usr/lib/libSystem.B.dylib", "/usr/lib/libc++.1.dylib"];
 
 /** Why Node on a Mac with this `processor` would not load the library at `path`; null: it reads as it should. */

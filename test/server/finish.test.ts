@@ -5,6 +5,7 @@ import {
   finish,
   indentOf,
   type LinePlace,
+  mostLines,
   onlyCloses,
   silentBecause,
   wantsSingleLine,
@@ -150,10 +151,14 @@ suite("what is enough", () => {
 });
 
 suite("places", () => {
+  test("say how many lines are wanted at most", () => {
+    const most = (source: string, maxLines?: number) =>
+      mostLines({ ...at(source), ...(maxLines !== undefined && { maxLines }) });
+    assert.deepEqual([most("a = |"), most("a = |", 3)], [1, 1]);
+    assert.deepEqual([most("{|"), most("{|", 1), most("{|", 3)], [Infinity, 1, 3]);
+  });
   test("asks for one line by what stands around the cursor", () => {
     const single = (source: string) => wantsSingleLine(at(source));
-    assert.ok(wantsSingleLine({ ...at("{|"), maxLines: 1 }));
-    assert.ok(!wantsSingleLine({ ...at("{|"), maxLines: 2 }));
     assert.deepEqual(["a|b", "a = |", "{|", "  |", "x => |", "|;"].map(single), [
       true,
       true,
