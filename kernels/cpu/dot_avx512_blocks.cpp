@@ -133,23 +133,33 @@ __m512i unpack(Q6_K, const uint8_t* at, int pair) {
   return _mm512_or_si512(low, _mm512_slli_epi16(two, 4));
 }
 
+// The lanes of even pairs of groups and of odd ones: a token alone waits for the addition before.
+struct Sum {
+  __m512 of[2];
+};
+
 template <typename Format, int kCount, typename Pairs>
-RINGSIDE_INLINE void add_chunk(__m512 (&sum)[kCount], const Chunk& c, const Scales<HalfLanes>& s,
+RINGSIDE_INLINE void add_chunk(Sum (&sum)[kCount], const Chunk& c, const Scales<HalfLanes>& s,
                                const Activations* x, Pairs pairs) {
-  for (int i = 0; i < kCount; i++)
-    sum[i] = _mm512_fnmadd_ps(s.offset, _mm512_loadu_ps(x[i].sums + 2 * c.group), sum[i]);
+  const __m512i twice = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+  __m512 scale[kCount];  // of a half group of the row and of x: one factor
+  for (int i = 0; i < kCount; i++) {
+    const __m512 own = _mm512_castps256_ps512(_mm256_loadu_ps(x[i].group_scales + c.group));
+    scale[i] = _mm512_mul_ps(s.scale, _mm512_permutexvar_ps(twice, own));
+    sum[i].of[1] =
+        _mm512_fnmadd_ps(s.offset, _mm512_loadu_ps(x[i].sums + 2 * c.group), sum[i].of[1]);
+  }
   // Lanes of four columns each: a half group is four of them.
   __m512i lane = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
   for (int p = 0; p < pairs; p++) {
     const __m512i u = unpack(Format{}, c.at, p);
-    const __m512 scale = _mm512_permutexvar_ps(lane, s.scale);
-    lane = _mm512_add_epi32(lane, _mm512_set1_epi32(4));
     for (int i = 0; i < kCount; i++) {
       const __m512i q = _mm512_loadu_si512(quants_of<Format>(x[i], c) + 64 * p);
       const __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), u, q));
-      const __m512 own = _mm512_loadu_ps(x[i].scales + 8 * c.group + 16 * p);
-      sum[i] = _mm512_fmadd_ps(dot, _mm512_mul_ps(scale, own), sum[i]);
+      __m512& to = sum[i].of[p % 2];
+      to = _mm512_fmadd_ps(dot, _mm512_permutexvar_ps(lane, scale[i]), to);
     }
+    lane = _mm512_add_epi32(lane, _mm512_set1_epi32(4));
   }
 }
 
@@ -160,10 +170,10 @@ struct RowSums {
 
   template <int kCount>
   RINGSIDE_INLINE void sum_row(int r, __m512* sums) const {
-    __m512 sum[kCount];
-    for (int i = 0; i < kCount; i++) sum[i] = _mm512_setzero_ps();
+    Sum sum[kCount];
+    for (Sum& each : sum) each.of[0] = each.of[1] = _mm512_setzero_ps();
     add_row<Format, HalfLanes>(sum, w, r, x);
-    for (int i = 0; i < kCount; i++) sums[i] = sum[i];
+    for (int i = 0; i < kCount; i++) sums[i] = _mm512_add_ps(sum[i].of[0], sum[i].of[1]);
   }
 };
 
