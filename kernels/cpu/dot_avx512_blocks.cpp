@@ -5,6 +5,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include <type_traits>
+
 namespace ringside {
 namespace {
 
@@ -134,6 +136,7 @@ __m512i unpack(Q6_K, const uint8_t* at, int pair) {
 }
 
 // The lanes of even pairs of groups and of odd ones: a token alone waits for the addition before.
+// At the end of a row all are even: what a number chosen at run time names would lie in memory.
 struct Sum {
   __m512 of[2];
 };
@@ -156,7 +159,7 @@ RINGSIDE_INLINE void add_chunk(Sum (&sum)[kCount], const Chunk& c, const Scales<
     for (int i = 0; i < kCount; i++) {
       const __m512i q = _mm512_loadu_si512(quants_of<Format>(x[i], c) + 64 * p);
       const __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), u, q));
-      __m512& to = sum[i].of[p % 2];
+      __m512& to = sum[i].of[std::is_same_v<Pairs, AllPairs> ? p % 2 : 0];
       to = _mm512_fmadd_ps(dot, _mm512_permutexvar_ps(lane, scale[i]), to);
     }
     lane = _mm512_add_epi32(lane, _mm512_set1_epi32(4));
