@@ -7,11 +7,17 @@
 namespace ringside {
 namespace {
 
-// Rows of weights are handed out in so many times 32 that each thread takes some kTurns times. The
-// processor fetches ahead along what lies together, and begins anew where the next rows are another
-// thread's: Q4_K of 8,960 x 1,536 comes from the memory to two threads at 18.8 GB/s by 32 rows, at
-// 25.7 in eight turns (Zen 4; AVX2 there 15.0 and 24.0; best of three and of two).
+// Rows of weights handed out at once. Few rows of x take as long as the weights take to come from
+// the memory, and the processor fetches ahead along what lies together, but begins anew where the
+// next rows are another thread's: then each thread takes some kTurns times. Q4_K of 8,960 x 1,536
+// comes to two threads at 18.8 GB/s by 32 rows, at 25.7 in eight turns (Zen 4; AVX2 there 15.0 and
+// 24.0; best of three and of two).
 constexpr int kRowsAPart = 32, kTurns = 8;
+
+int rows_a_part(int rows, int n, int threads) {
+  if (n > kTile) return kRowsAPart;
+  return std::max(1, rows / (kTurns * threads * kRowsAPart)) * kRowsAPart;
+}
 
 int64_t padded(int64_t cols) { return (cols + kSuperBlock - 1) / kSuperBlock * kSuperBlock; }
 
@@ -148,7 +154,7 @@ void Cpu::multiply(float* y, int64_t y_stride, const Matrix& w, const Activation
 
 void Cpu::matmul(float* y, const Matrix& w, const float* x, int n, int y_stride) {
   inputs_.prepare(dot_, threads_, x, n, w.cols, form_of(w.type));
-  const int rows = std::max(1, w.rows / (kTurns * threads() * kRowsAPart)) * kRowsAPart;
+  const int rows = rows_a_part(w.rows, n, threads());
   const int parts = (w.rows + rows - 1) / rows;
   run(int64_t(w.rows) * w.cols * n, parts, [&](int part) {
     const int first = part * rows;
