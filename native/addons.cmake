@@ -67,8 +67,5 @@ if(RINGSIDE_TESTS)
   set(tests ${CMAKE_CURRENT_SOURCE_DIR}/../test)
   add_subdirectory(${tests}/kernels kernels_tests EXCLUDE_FROM_ALL)
   add_subdirectory(${tests}/native native_tests EXCLUDE_FROM_ALL)
-  foreach(test kernels_test native_tests)
-    target_compile_options(${test} PRIVATE -O1)  # the tests' own code: it is what takes long to compile
-  endforeach()
   add_custom_target(tests ALL DEPENDS kernels_test native_tests)
 endif()

@@ -1,12 +1,12 @@
 // Everything that must pass: npm test. Installs, builds, then runs each lane; the last line counts.
 // Plain Node: it runs before anything is installed.
 
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findNvcc } from "../native/nvcc.mjs";
-import { failedCases } from "./failed_cases.mjs";
+import { runCases } from "./doctest.mjs";
 import { installNvcc, setUp } from "./host/setup.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -38,13 +38,24 @@ function cmake(source, build, ...options) {
   return run("cmake", ["--build", build, "--parallel", "2"]);
 }
 
-/** Builds a doctest program and runs it; its summary counts. */
-function doctest(source, build, program) {
+/** Resolves to what run() returns; others run meanwhile. */
+function start(command, args) {
+  const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    output += text;
+  });
+  return new Promise((resolve) => {
+    child.on("error", (cause) => resolve({ ok: false, output: `${cause.message}\n` }));
+    child.on("close", (status) => resolve({ ok: status === 0, output }));
+  });
+}
+
+/** Builds a doctest program and runs its cases. */
+async function doctest(source, build, program) {
   const built = cmake(source, build);
   if (!built.ok) return { ...built, passed: 0, failed: 1 };
-  const { ok, output } = run(join(root, build, program), []);
-  const counts = /test cases:\s+\d+ \|\s+(\d+) passed \|\s+(\d+) failed/.exec(output);
-  return { ok, output: failedCases(output), ...countsOf(counts, ok) };
+  return runCases((args) => start(join(root, build, program), args));
 }
 
 function countsOf(match, ok) {
@@ -149,7 +160,7 @@ const only = process.argv.slice(2);
 for (const [name, lane, applies = true] of lanes) {
   if (!applies || (only.length > 0 && !only.some((part) => name.includes(part)))) continue;
   const start = Date.now();
-  const result = lane();
+  const result = await lane();
   const seconds = Math.round((Date.now() - start) / 1000);
   if (result.failed > 0) console.log(result.output.slice(-20_000));
   console.log(`${name}: ${result.passed} passed, ${result.failed} failed (${seconds} s)`);

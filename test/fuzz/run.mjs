@@ -1,7 +1,9 @@
 // Fuzzes what reads models: `node test/fuzz/run.mjs [SECONDS]`, 12 seconds a target by default.
 // Ends with 1 if one crashes, leaks, hangs or reads out of bounds; its input is left in build/fuzz.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -64,28 +66,32 @@ function writeSeeds() {
 
 must("cmake", ["-S", here, "-B", build, "-DCMAKE_CXX_COMPILER=clang++"]);
 must("cmake", ["--build", build, "-j", "2"]);
-let failed = false;
-for (const target of writeSeeds()) {
+/** Fuzzes one target, and says how that went: whether it found nothing. */
+async function fuzz(target) {
   const corpus = join(build, "corpus", target);
   cpSync(join(build, "seeds", target), corpus, { recursive: true });
-  const run = spawnSync(
-    join(build, `fuzz_${target}`),
-    [
-      corpus,
-      `-max_total_time=${seconds}`,
-      "-timeout=5",
-      "-rss_limit_mb=2048",
-      `-max_len=${LONGEST}`,
-      `-artifact_prefix=${build}/${target}-`,
-    ],
-    { encoding: "utf8" },
-  );
-  const runs = /Done (\d+) runs/.exec(run.stderr)?.[1];
-  if (run.status === 0) {
-    console.log(`${target}: ${runs} runs in ${seconds} s, no finding`);
-  } else {
-    failed = true;
-    console.error(`${target}: failed\n${run.stderr.slice(-4000)}`);
-  }
+  const limits = [`-max_total_time=${seconds}`, "-timeout=5", "-rss_limit_mb=2048"];
+  const found = [`-max_len=${LONGEST}`, `-artifact_prefix=${build}/${target}-`];
+  const child = spawn(join(build, `fuzz_${target}`), [corpus, ...limits, ...found], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => {
+    said += text;
+  });
+  const [status] = await once(child, "close");
+  const runs = /Done (\d+) runs/.exec(said)?.[1];
+  if (status === 0) console.log(`${target}: ${runs} runs in ${seconds} s, no finding`);
+  else console.error(`${target}: failed\n${said.slice(-4000)}`);
+  return status === 0;
 }
+
+const targets = writeSeeds();
+let failed = false;
+// Each takes one core.
+const fuzzInTurn = async () => {
+  for (let target = targets.shift(); target !== undefined; target = targets.shift())
+    if (!(await fuzz(target))) failed = true;
+};
+await Promise.all(Array.from({ length: availableParallelism() }, fuzzInTurn));
 process.exit(failed ? 1 : 0);

@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { failedCases } from "../failed_cases.mjs";
+import { runCases } from "../doctest.mjs";
 import { stage } from "./stage.mjs";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -45,9 +45,9 @@ export class Lane {
   /** `machine.run(program, args, { cwd, env, seconds })` starts a program of the platform: `{ ok, output }`. */
   async doctest(machine, name, program, args = []) {
     const start = Date.now();
-    const { ok, output } = await machine.run(join(this.folder, program), args);
-    const summary = /test cases:\s+\d+ \|\s+(\d+) passed \|\s+(\d+) failed/.exec(output);
-    this.count(name, failedCases(output) || output, counts(summary?.[1], summary?.[2], ok), start);
+    const path = join(this.folder, program);
+    const { passed, failed, output } = await runCases((more) => machine.run(path, more), args);
+    this.count(name, output, [passed, failed], start);
   }
 
   /**

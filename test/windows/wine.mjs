@@ -1,12 +1,14 @@
 // Programs of Windows, under Wine, in a prefix that is made anew and removed at the end.
 
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** A Windows with a drive C: and nothing on it. */
 export class Wine {
+  runs = 0;
+
   constructor() {
     this.folder = mkdtempSync(join(tmpdir(), "ringside-wine-"));
     this.drive = join(this.folder, "prefix", "drive_c");
@@ -27,18 +29,28 @@ export class Wine {
     this.start("wine", ["reg", "add", ...version]);
   }
 
-  /** Runs a program. Its output goes through a file: Node takes no pipe of another system's. */
+  /**
+   * Resolves to `{ ok, output }` once `program` has ended, or was ended because it took too long. Its output
+   * goes through a file: Node takes no pipe of another system's.
+   */
   run(program, args, { cwd = this.drive, env = {}, seconds = 300 } = {}) {
-    const path = join(this.folder, "output");
+    const path = join(this.folder, `output-${this.runs++}`);
     const file = openSync(path, "w");
-    const { status } = spawnSync("wine", [program, ...args], {
+    const child = spawn("wine", [program, ...args], {
       cwd,
       env: { ...this.env, ...env },
       stdio: ["ignore", file, file],
       timeout: seconds * 1000,
     });
-    closeSync(file);
-    return { ok: status === 0, output: readFileSync(path, "utf8") };
+    closeSync(file); // the child has its own
+    return new Promise((resolve, reject) => {
+      child.on("close", (status) =>
+        resolve({ ok: status === 0, output: readFileSync(path, "utf8") }),
+      );
+      child.on("error", (cause) =>
+        reject(new Error("wine does not start: is it installed?", { cause })),
+      );
+    });
   }
 
   start(command, args) {
