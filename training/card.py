@@ -48,7 +48,8 @@ are found; the other 17 are too short to be told from ordinary code.
 
 {languages}
 
-The training read {tokens:.1f} million tokens: {passes:.2f} passes over what was sampled of it.
+The training read {tokens:.1f} million tokens. One sampling of the text holds {sampled:.1f}
+million, and a model that is trained further may be given another.
 """
 
 MEASURED = """
@@ -114,7 +115,7 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join([line(header), line(["---"] * len(header)), *map(line, rows)])
 
 
-def data_section(report: dict, tokens: float, passes: float) -> str:
+def data_section(report: dict, tokens: float, sampled: float) -> str:
     by_licence: dict[str, list] = collections.defaultdict(list)
     for package in report["packages"]:
         by_licence[package["licence"]].append(package)
@@ -134,7 +135,7 @@ def data_section(report: dict, tokens: float, passes: float) -> str:
         licences=markdown(["Licence", "Packages", "MB"], licences),
         languages=markdown(["Language", "Training MB", "Held-out MB"], languages),
         tokens=tokens,
-        passes=passes,
+        sampled=sampled,
     )
 
 
@@ -231,8 +232,7 @@ def card(work: pathlib.Path, run: pathlib.Path, model: pathlib.Path, note: str) 
     )
     result = json.loads((work / "evaluation.json").read_text())
     ablations = work / "ablations" / "ablations.json"
-    passes = tokens * 1e6 / (counts["rows"] * ROW)
-    sections = [head, data_section(report, tokens, passes)]
+    sections = [head, data_section(report, tokens, counts["rows"] * ROW / 1e6)]
     sections += [f"\n{note}\n"] if note else []
     sections += [measured_section(result, report)]
     sections += [infilling_section(json.loads((work / "infilling.json").read_text()))]

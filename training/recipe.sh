@@ -5,15 +5,16 @@
 #
 # PYTHON: an interpreter with torch, tokenizers, safetensors and numpy; the manifest's pip packages
 # are looked for in it. MINUTES: the training's time. BATCH: rows of 2,048 tokens a step. START: a
-# model folder made by this recipe, to train further. On a CPU install libjemalloc2: training finds
-# it and is three times as fast. The manifest's Debian packages must be installed; those that are
-# not are named and left out.
+# model folder made by this recipe, to train further. SEED: of what is sampled to be trained on; with
+# another than before, START reads other documents and other middles. On a CPU install libjemalloc2:
+# training finds it and is three times as fast. The manifest's Debian packages must be installed;
+# those that are not are named and left out.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 size=${1:-small}
 : "${HUMANEVAL:?a folder with HumanEval.jsonl.gz, to keep its problems out of the corpus}"
-: "${PYTHON:=python3}" "${MINUTES:=70}" "${BATCH:=4}" "${START:=}"
+: "${PYTHON:=python3}" "${MINUTES:=70}" "${BATCH:=4}" "${START:=}" "${SEED:=1}"
 # glibc gives every large tensor back to the system and takes it anew, a page fault for every 4 KiB:
 # with jemalloc a step of two rows took a third of the time on two cores (2,987 for 976 tokens/s).
 jemalloc=$(ldconfig -p 2>/dev/null | awk '/libjemalloc\.so\.2/ { print $NF; exit }' || true)
@@ -41,9 +42,9 @@ for p in json.load(open("manifest.json"))["packages"]:
     if p["source"] == sys.argv[1]: print(p["name"] + "@" + p["version"])' "$1"
 }
 
-samples() { # SPLIT OUTPUT
+samples() { # SPLIT OUTPUT SEED
   (cd .. && node --import tsx training/samples.ts \
-    "training/$work/corpus.jsonl" "training/$2" "$1" 1)
+    "training/$work/corpus.jsonl" "training/$2" "$1" "$3")
 }
 
 install_npm() { # scripts of packages are not run: only their text is read
@@ -63,8 +64,8 @@ step "$work/corpus.jsonl" "$PYTHON" corpus.py \
 if [ -n "$START" ]; then cp "$START/tokenizer.json" "$work/tokenizer.json"; fi
 step "$work/tokenizer.json" "$PYTHON" tokenizer.py \
   --corpus "$work/corpus.jsonl" --vocabulary "$vocabulary" --out "$work/tokenizer.json"
-step "$work/samples-train.jsonl" samples train "$work/samples-train.jsonl"
-step "$work/samples-heldout.jsonl" samples heldout "$work/samples-heldout.jsonl"
+step "$work/samples-train.jsonl" samples train "$work/samples-train.jsonl" "$SEED"
+step "$work/samples-heldout.jsonl" samples heldout "$work/samples-heldout.jsonl" 1
 step "$work/train.npz" "${pack[@]}" \
   --samples "$work/samples-train.jsonl" --out "$work/train.npz"
 step "$work/heldout.npz" "${pack[@]}" \
