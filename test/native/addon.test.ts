@@ -103,7 +103,14 @@ suite("engine addon", () => {
     const request = { tokens, maxTokens: 100, ends: Uint32Array.of(0) };
     const drafted = await engine.generate({ ...request, draft: true }).done;
     const alone = await engine.generate({ ...request, draft: false }).done;
-    assert.equal(drafted.text, alone.text);
+    // Among others a token is summed in another order, and what is rounded differently may turn a near
+    // tie: what differs first was as likely. In float32 nothing differs: test/native/draft_test.cpp.
+    const differs = drafted.tokens.findIndex((token, i) => token !== alone.tokens[i]);
+    const same = differs === -1 ? alone.tokens.length : differs + 1;
+    for (let i = 0; i < same; i++) {
+      const change = drafted.logProbabilities[i]! - alone.logProbabilities[i]!;
+      assert.ok(Math.abs(change) < 0.05, `token ${i}: ${change}`); // 0.016 seen, AVX-512
+    }
     assert.ok(drafted.guessedTokens > 0);
     assert.ok(drafted.rightGuesses <= drafted.guessedTokens);
     assert.deepEqual([alone.guessedTokens, alone.rightGuesses], [0, 0]);
