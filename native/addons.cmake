@@ -67,5 +67,6 @@ if(RINGSIDE_TESTS)
   set(tests ${CMAKE_CURRENT_SOURCE_DIR}/../test)
   add_subdirectory(${tests}/kernels kernels_tests EXCLUDE_FROM_ALL)
   add_subdirectory(${tests}/native native_tests EXCLUDE_FROM_ALL)
+  target_compile_options(kernels_test PRIVATE -O1)  # as native_tests are: they take long to compile
   add_custom_target(tests ALL DEPENDS kernels_test native_tests)
 endif()

@@ -6,5 +6,5 @@ for file in kernels/cuda/*.cu; do
   */device.cu | */library.cu | */cuda_backend.cu | */cuda_operations.cu) continue ;; # CUDA's runtime, and what is made with it
   esac
   echo "$file"
-done | xargs -P "$(nproc)" -n 1 -t \
+done | xargs -P "$(nproc)" -n 1 \
   hipcc -std=c++20 --offload-arch=gfx1030 -Wall -Wextra -Wno-unused-command-line-argument -fsyntax-only
