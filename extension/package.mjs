@@ -7,24 +7,20 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
-  statSync,
-  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { dirname, join, parse, resolve } from "node:path";
+import { dirname, join, parse } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const given = process.argv.slice(2); // vsce's arguments
 const { values } = parseArgs({
   args: given,
-  options: { target: { type: "string" }, out: { type: "string", short: "o" } },
+  options: { target: { type: "string" } },
   strict: false,
 });
 const here = `${process.platform}-${process.arch}`;
@@ -81,30 +77,9 @@ function listForTarget() {
   return path;
 }
 
-/**
- * A folder with what ships and what it lies in, and nothing else: vsce looks at every file below the folder
- * that it packages, which with the tests' tools are tens of thousands.
- */
-function stage() {
-  const folder = mkdtempSync(join(tmpdir(), "ringside-package-"));
-  const lines = readFileSync(join(root, ".vscodeignore"), "utf8").split("\n");
-  const shipping = lines.filter((line) => line.startsWith("!")).map((line) => line.slice(1));
-  for (const name of new Set(shipping.map((path) => path.split("/")[0]))) {
-    const [from, to] = [join(root, name), join(folder, name)];
-    // Windows lets anyone link to a folder, as a junction, but not to a file.
-    if (statSync(from).isDirectory()) symlinkSync(from, to, "junction");
-    else copyFileSync(from, to);
-  }
-  return folder;
-}
-
-const staged = stage();
 const vsce = createRequire(import.meta.url).resolve("@vscode/vsce/vsce");
-const out = ["--out", resolve(root, values.out ?? ".")];
-const args = ["package", "--skip-license", "--follow-symlinks"];
-args.push("--ignoreFile", listForTarget(), ...given, ...out);
+const args = ["package", "--skip-license", "--ignoreFile", listForTarget(), ...given];
 if (values.target === undefined) args.push("--target", target);
-const { status } = spawnSync(process.execPath, [vsce, ...args], { cwd: staged, stdio: "inherit" });
-rmSync(staged, { recursive: true });
+const { status } = spawnSync(process.execPath, [vsce, ...args], { cwd: root, stdio: "inherit" });
 clear();
 process.exit(status ?? 1);
