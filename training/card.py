@@ -74,8 +74,8 @@ text.
 
 COPYING = """- All of this is the model alone but for the column `copying`: what followed wherever
   the text's end stood before is mixed in, as the engine does (`copy_shares`, fitted on middles of
-  training text that was not read). Then {accuracy:.1%} of the tokens are right; on held-out middles
-  {middle_loss:.3f} nats a token, {middle_accuracy:.1%} right.
+  training text that the last run did not read). Then {accuracy:.1%} of the tokens are right; on
+  held-out middles {middle_loss:.3f} nats a token, {middle_accuracy:.1%} right.
 """
 
 ABLATIONS = """
