@@ -3,7 +3,7 @@
 
 import { availableParallelism } from "node:os";
 
-const PIECES = 16; // cases differ much in time, and a process starts in none
+const PIECES = 16; // more than cores: cases differ much in time
 
 /**
  * `run(args)` starts the program and resolves to `{ ok, output }`. Resolves to the number of cases that passed

@@ -1,12 +1,13 @@
 // Everything that must pass: npm test. Installs, builds, then runs each lane; the last line counts.
 // Plain Node: it runs before anything is installed.
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findNvcc } from "../native/nvcc.mjs";
 import { runCases } from "./doctest.mjs";
+import { finished } from "./finished.mjs";
 import { installNvcc, setUp } from "./host/setup.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -38,24 +39,11 @@ function cmake(source, build, ...options) {
   return run("cmake", ["--build", build, "--parallel", "2"]);
 }
 
-/** Resolves to what run() returns; others run meanwhile. */
-function start(command, args) {
-  const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
-  let output = "";
-  child.stdout.setEncoding("utf8").on("data", (text) => {
-    output += text;
-  });
-  return new Promise((resolve) => {
-    child.on("error", (cause) => resolve({ ok: false, output: `${cause.message}\n` }));
-    child.on("close", (status) => resolve({ ok: status === 0, output }));
-  });
-}
-
 /** Builds a doctest program and runs its cases. */
 async function doctest(source, build, program) {
   const built = cmake(source, build);
   if (!built.ok) return { ...built, passed: 0, failed: 1 };
-  return runCases((args) => start(join(root, build, program), args));
+  return runCases((args) => finished(join(root, build, program), args));
 }
 
 function countsOf(match, ok) {

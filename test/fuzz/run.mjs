@@ -1,11 +1,11 @@
 // Fuzzes what reads models: `node test/fuzz/run.mjs [SECONDS]`, 12 seconds a target by default.
 // Ends with 1 if one crashes, leaks, hangs or reads out of bounds; its input is left in build/fuzz.
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { finished } from "../finished.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const build = resolve(here, "../../build/fuzz");
@@ -64,28 +64,26 @@ function writeSeeds() {
   return Object.keys(seeds);
 }
 
-must("cmake", ["-S", here, "-B", build, "-DCMAKE_CXX_COMPILER=clang++"]);
-must("cmake", ["--build", build, "-j", "2"]);
 /** Fuzzes one target, and says how that went: whether it found nothing. */
 async function fuzz(target) {
   const corpus = join(build, "corpus", target);
   cpSync(join(build, "seeds", target), corpus, { recursive: true });
-  const limits = [`-max_total_time=${seconds}`, "-timeout=5", "-rss_limit_mb=2048"];
-  const found = [`-max_len=${LONGEST}`, `-artifact_prefix=${build}/${target}-`];
-  const child = spawn(join(build, `fuzz_${target}`), [corpus, ...limits, ...found], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  let said = "";
-  child.stderr.setEncoding("utf8").on("data", (text) => {
-    said += text;
-  });
-  const [status] = await once(child, "close");
-  const runs = /Done (\d+) runs/.exec(said)?.[1];
-  if (status === 0) console.log(`${target}: ${runs} runs in ${seconds} s, no finding`);
-  else console.error(`${target}: failed\n${said.slice(-4000)}`);
-  return status === 0;
+  const { ok, output } = await finished(join(build, `fuzz_${target}`), [
+    corpus,
+    `-max_total_time=${seconds}`,
+    "-timeout=5",
+    "-rss_limit_mb=2048",
+    `-max_len=${LONGEST}`,
+    `-artifact_prefix=${build}/${target}-`,
+  ]);
+  const runs = /Done (\d+) runs/.exec(output)?.[1];
+  if (ok) console.log(`${target}: ${runs} runs in ${seconds} s, no finding`);
+  else console.error(`${target}: failed\n${output.slice(-4000)}`);
+  return ok;
 }
 
+must("cmake", ["-S", here, "-B", build, "-DCMAKE_CXX_COMPILER=clang++"]);
+must("cmake", ["--build", build, "-j", "2"]);
 const targets = writeSeeds();
 let failed = false;
 // Each takes one core.
