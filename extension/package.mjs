@@ -5,22 +5,25 @@
 import { spawnSync } from "node:child_process";
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, parse } from "node:path";
+import { tmpdir } from "node:os";
+import { dirname, join, parse, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const given = process.argv.slice(2); // vsce's arguments
 const { values } = parseArgs({
   args: given,
-  options: { target: { type: "string" } },
+  options: { target: { type: "string" }, out: { type: "string", short: "o" } },
   strict: false,
 });
 const here = `${process.platform}-${process.arch}`;
@@ -36,27 +39,10 @@ if (!existsSync(addon)) {
   process.exit(1);
 }
 
-// Beside the bundle while it is packaged, and gone after it: what lies there is loaded in place of any
-// later build. The CUDA part only where it was built: without it the engine runs on the CPU.
+// The CUDA part only where it was built: without it the engine runs on the CPU.
 const parts = ["ringside.node", "tree-sitter.node", "ringside_cuda.so", "ringside_cuda.dll"];
 const inBuild = (name) => join(built, name);
-const shipped = (name) => join(root, "dist", name);
 const grammars = readdirSync(built).filter((name) => /^tree-sitter-.*\.node$/.test(name));
-const clear = () => {
-  for (const name of [...parts, "grammars"])
-    rmSync(shipped(name), { force: true, recursive: true });
-};
-clear();
-for (const name of parts) {
-  if (existsSync(inBuild(name))) copyFileSync(inBuild(name), shipped(name));
-}
-for (const file of grammars) {
-  // As node-gyp-build has it: see native/tree_sitter.js.
-  const folder = join(shipped("grammars"), parse(file).name, "prebuilds", target);
-  mkdirSync(folder, { recursive: true });
-  copyFileSync(inBuild(file), join(folder, file));
-}
-
 const own = [...parts, ...grammars].filter((name) => existsSync(inBuild(name)));
 const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 /** The packages whose native part is npm's. */
@@ -77,9 +63,47 @@ function listForTarget() {
   return path;
 }
 
+/**
+ * Fills `folder` with what may ship, as it lies in the project: vsce looks at every file below the folder that
+ * it packages, and the tests' tools are tens of thousands. Copies, because npm, which vsce asks for the
+ * dependencies, takes linked packages for strangers.
+ */
+function stage(folder) {
+  const copy = (name, filter) =>
+    cpSync(join(root, name), join(folder, name), { recursive: true, filter });
+  const lines = readFileSync(join(root, ".vscodeignore"), "utf8").split("\n");
+  const shipping = lines.filter((line) => line.startsWith("!")).map((line) => line.slice(1));
+  const tops = new Set(shipping.map((path) => path.split("/")[0]));
+  tops.delete("node_modules");
+  const ofBuild = /\.(node|so|dll)$/; // which lies in dist/ where an older script left it
+  for (const name of tops) copy(name, (file) => !ofBuild.test(file));
+
+  const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
+  for (const [path, { dev }] of Object.entries(packages)) {
+    const installed = path !== "" && !dev && existsSync(join(root, path));
+    if (installed) copy(path, (file) => !/\.(c|cc|h|wasm)$/.test(file)); // grammars' sources are 100 MB
+  }
+
+  for (const name of parts)
+    if (existsSync(inBuild(name))) copyFileSync(inBuild(name), join(folder, "dist", name));
+  for (const file of grammars) {
+    // As node-gyp-build has it: see native/tree_sitter.js.
+    const prebuilds = join("dist", "grammars", parse(file).name, "prebuilds", target);
+    mkdirSync(join(folder, prebuilds), { recursive: true });
+    copyFileSync(inBuild(file), join(folder, prebuilds, file));
+  }
+}
+
 const vsce = createRequire(import.meta.url).resolve("@vscode/vsce/vsce");
-const args = ["package", "--skip-license", "--ignoreFile", listForTarget(), ...given];
+const out = ["--out", resolve(root, values.out ?? ".")];
+const args = ["package", "--skip-license", "--ignoreFile", listForTarget(), ...given, ...out];
 if (values.target === undefined) args.push("--target", target);
-const { status } = spawnSync(process.execPath, [vsce, ...args], { cwd: root, stdio: "inherit" });
-clear();
+const staged = mkdtempSync(join(tmpdir(), "ringside-package-"));
+let status = null;
+try {
+  stage(staged);
+  ({ status } = spawnSync(process.execPath, [vsce, ...args], { cwd: staged, stdio: "inherit" }));
+} finally {
+  rmSync(staged, { recursive: true });
+}
 process.exit(status ?? 1);
