@@ -1,8 +1,9 @@
 // Code as people write it, for what is measured on typing: this project's own sources, and those of
 // installed packages, read when they are wanted. None of it was trained on: the manifest says so.
 
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join, relative, sep } from "node:path";
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { basename, join, relative, sep } from "node:path";
 import { languageIdOfPath } from "../../server/languages";
 
 const root = join(__dirname, "..", "..");
@@ -47,15 +48,28 @@ export function corpus(): SourceFile[] {
       throw new Error(`${name} was trained on.`);
   }
   return [
-    ...own.flatMap((folder) => filesIn(join(root, folder), "own")),
-    ...packages.flatMap((folder) => filesIn(join(root, "node_modules", folder), "npm")),
+    ...read(tracked(), "own"),
+    ...packages.flatMap((folder) => {
+      const path = join(root, "node_modules", folder);
+      const names = readdirSync(path, { recursive: true, encoding: "utf8" }).sort();
+      return read(
+        names.map((name) => join(path, name)),
+        "npm",
+      );
+    }),
   ];
 }
 
-function filesIn(folder: string, from: SourceFile["from"]): SourceFile[] {
-  const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).sort();
-  return names.flatMap((name) => {
-    const path = join(folder, name);
+/** By git: training/work, which it ignores, holds what the model was trained on. */
+function tracked(): string[] {
+  const listed = execFileSync("git", ["ls-files", "-z", ...own], { cwd: root, encoding: "utf8" });
+  const names = listed.split("\0").filter((name) => name !== "");
+  return names.map((name) => join(root, name)).filter((path) => existsSync(path));
+}
+
+function read(paths: readonly string[], from: SourceFile["from"]): SourceFile[] {
+  return paths.flatMap((path) => {
+    const name = basename(path);
     const languageId = languageIdOfPath(name);
     if (languageId === "plaintext" || /\.d\.[cm]?ts$|\.min\./.test(name)) return [];
     if (!statSync(path).isFile()) return [];
