@@ -219,12 +219,18 @@ void EngineObject::deliver(napi_env raw_env, napi_value, void*, void* data) {
 }
 
 void EngineObject::settle(Napi::Env env, Call& call, const Outcome& outcome) {
-  if (const auto* generated = std::get_if<Generated>(&outcome)) {
-    call.deferred.Resolve(to_object(env, *generated));
-  } else if (const auto* scores = std::get_if<std::vector<float>>(&outcome)) {
-    call.deferred.Resolve(to_array<Napi::Float32Array>(env, *scores));
-  } else {
-    call.deferred.Reject(to_error(env, std::get<Failure>(outcome)).Value());
+  try {
+    if (const auto* generated = std::get_if<Generated>(&outcome)) {
+      call.deferred.Resolve(to_object(env, *generated));
+    } else if (const auto* scores = std::get_if<std::vector<float>>(&outcome)) {
+      call.deferred.Resolve(to_array<Napi::Float32Array>(env, *scores));
+    } else {
+      call.deferred.Reject(to_error(env, std::get<Failure>(outcome)).Value());
+    }
+  } catch (const Napi::Error&) {
+    // A thread that is being terminated: what still waits in its queue is delivered, but no
+    // JavaScript can be called any more. Nobody is left to be told; thrown from here, it would end
+    // the process.
   }
   if (!call.on_text.IsEmpty()) call.on_text.Reset();
   call.owner->end_call();

@@ -245,24 +245,31 @@ suite("engine addon", () => {
     const script = `
       const { Engine } = require(${JSON.stringify(join(__dirname, "../../native/index.js"))});
       const { Worker, isMainThread, parentPort } = require("node:worker_threads");
+      const mode = process.argv.at(-1);
       async function begin() {
         const engine = await Engine.load(${JSON.stringify(tiny)});
         const tokens = engine.encode("def check");
         await engine.generate({ tokens, maxTokens: 1 }).done;
-        if (process.argv[1] === "idle") return;
+        if (mode === "idle") return;
+        if (mode === "unheard") {
+          for (let i = 0; i < 8; i++) engine.generate({ tokens, maxTokens: 1 });
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); // so that nothing is delivered
+        }
         engine.generate({ tokens, maxTokens: 1e6, temperature: 3 }, () => {
-          if (process.argv[1] === "exit") process.exit(0);
+          if (mode === "exit") process.exit(0);
         });
       }
       begin();`;
     const thread = `
       const { Worker } = require("node:worker_threads");
-      const worker = new Worker(${JSON.stringify(script)}, { eval: true });
+      const argv = process.argv.slice(1);
+      const worker = new Worker(${JSON.stringify(script)}, { eval: true, argv });
       setTimeout(() => worker.terminate().then(() => process.exit(0)), 300);`;
     for (const [source, mode] of [
       [script, "idle"],
       [script, "exit"],
       [thread, "thread"],
+      [thread, "unheard"],
     ] as const) {
       const run = spawnSync(process.execPath, ["-e", source, mode], { timeout: 20_000 });
       assert.equal(run.status, 0, `${mode}: ${run.signal ?? ""} ${run.stderr}`);
