@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <set>
 #include <string>
 #include <system_error>
@@ -51,16 +52,22 @@ bool spin(Ready ready) {
   return ready();
 }
 
-#if defined(__linux__)
-// The cores that a cgroup's quota amounts to, or a large number for no quota.
-int quota() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  std::string most;
+// Of one group, in cores; infinite for none.
+double quota_of(const std::filesystem::path& group) {
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  std::string quota;
   double period = 0;
-  if (!(file >> most >> period) || most == "max" || period <= 0) return 1 << 20;
-  return std::max(1, int(std::strtod(most.c_str(), nullptr) / period + 0.5));
+  if (std::ifstream v2(group / "cpu.max"); v2 >> quota >> period) {
+    if (quota == "max") return kNone;
+  } else {
+    std::ifstream v1(group / "cpu.cfs_quota_us"), v1_period(group / "cpu.cfs_period_us");
+    if (!(v1 >> quota) || !(v1_period >> period)) return kNone;
+  }
+  const double most = std::strtod(quota.c_str(), nullptr);
+  return most > 0 && period > 0 ? most / period : kNone;
 }
 
+#if defined(__linux__)
 // Hyperthreads of one core name the same siblings.
 int affine_cores() {
   cpu_set_t allowed;
@@ -74,11 +81,31 @@ int affine_cores() {
     std::getline(file, siblings);
     cores.insert(siblings);
   }
-  return std::min(int(cores.size()), quota());
+  std::ifstream memberships("/proc/self/cgroup");
+  return std::min(int(cores.size()), cores_of_quota(memberships, "/sys/fs/cgroup"));
 }
 #endif
 
 }  // namespace
+
+int cores_of_quota(std::istream& memberships, const std::filesystem::path& root) {
+  double least = 1 << 20;
+  for (std::string line; std::getline(memberships, line);) {  // "4:cpu,cpuacct:/a/b", "0::/a/b"
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const bool of_cpu = ("," + controllers + ",").find(",cpu,") != std::string::npos;
+    if (!controllers.empty() && !of_cpu) continue;
+    // A container may see its own group mounted as the root, and still be told the host's path.
+    std::filesystem::path group = root / controllers;
+    least = std::min(least, quota_of(group));
+    for (const auto& part : std::filesystem::path(line.substr(second + 1)).relative_path()) {
+      group /= part;
+      least = std::min(least, quota_of(group));
+    }
+  }
+  return std::max(1, int(least + 0.5));
+}
 
 int physical_cores() {
   int cores = 0;

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <filesystem>
+#include <istream>
 #include <mutex>
 #include <thread>
 #include <type_traits>
@@ -13,6 +15,12 @@ namespace ringside {
 
 // The physical cores that this process may run on, at least 1.
 int physical_cores();
+
+// The cores that Linux's control groups let a process use, or a large number. `memberships` is what
+// /proc/self/cgroup says, `root` where they are mounted: version 2 (cpu.max), or version 1's cpu
+// (cpu.cfs_quota_us, -1 for none). A group's limit is its members' too, so the least of all above
+// it counts.
+int cores_of_quota(std::istream& memberships, const std::filesystem::path& root);
 
 class Threads {
  public:
