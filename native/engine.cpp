@@ -290,7 +290,7 @@ void Engine::begin_copying(const GenerateRequest& request) {
     }
     if (i + 1 == request.behind_end) behind_end = text;
   }
-  copy_.set_behind(behind, behind_end);
+  if (request.behind < request.behind_end) copy_.set_behind(behind, behind_end);
 }
 
 void Engine::decode(const GenerateRequest& request, size_t last_index,
