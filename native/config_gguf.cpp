@@ -88,8 +88,9 @@ void read_rope(Config& c, const Reader& read) {
   c.rope_theta = read.positive("rope.freq_base", 10000);
   c.rotary_dim = read.size("rope.dimension_count", 0, c.head_dim);
   RopeScaling& s = c.rope_scaling;
-  const std::string kind = read.text("rope.scaling.type", "none");
-  s.factor = read.positive("rope.scaling.factor", 1);
+  // Older converters write a factor without a type, or under the older key: then it is linear.
+  const std::string kind = read.text("rope.scaling.type", "linear");
+  s.factor = read.positive("rope.scaling.factor", read.positive("rope.scale_linear", 1));
   s.original_context =
       read.size("rope.scaling.original_context_length", 1, c.max_position_embeddings);
   if (kind == "linear") {
@@ -105,9 +106,12 @@ void read_rope(Config& c, const Reader& read) {
   }
 }
 
-void read_experts(Config& c, const Reader& read) {
+void read_experts(Config& c, const Reader& read, bool can_have) {
   c.num_experts = read.size("expert_count", 0, 0);
   if (c.num_experts == 0) return;
+  if (!can_have)
+    read.unsupported(
+        "it is a mixture of experts of Mixtral's kind, which this engine does not run");
   c.num_experts_per_tok = read.size("expert_used_count", 1);
   c.moe_intermediate_size = read.size("expert_feed_forward_length", 1);
   const int shared = read.size("expert_shared_count", 0, 0);
@@ -165,10 +169,10 @@ Config config_from_gguf(const Gguf& gguf, const std::string& where) {
   }
   c.norm_eps = read.positive(
       c.layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-6f);
-  c.sliding_window = read.size("attention.sliding_window", 0, 0);
+  c.sliding_window = read.size("attention.sliding_window", 0, c.sliding_window);
   c.tie_word_embeddings = !gguf.tensors.contains("output.weight");
   read_rope(c, read);
-  read_experts(c, read);
+  read_experts(c, read, name != "llama");
   if (c.has_dense()) c.intermediate_size = read.size("feed_forward_length", 1);
   check_config(c, where);
   return c;

@@ -178,7 +178,7 @@ void read_attention(Config& c, const Reader& read) {
   c.linear_silu = read.flag("linear_silu", read.flag("use_linear_silu", false));
   c.linear_rope = read.flag("linear_rope", true);
   c.sliding_window = read.size("sliding_window", 0, 0);
-  if (read.find("use_sliding_window") != nullptr) {  // Qwen: of the layers behind max_window_layers
+  if (c.family.starts_with("qwen")) {  // of the layers behind max_window_layers, where it is wanted
     const bool slides = read.flag("use_sliding_window", false) &&
                         read.size("max_window_layers", 0, 0) < c.num_hidden_layers;
     if (slides) read.unsupported("only some of its layers have a sliding window");

@@ -141,6 +141,9 @@ void pairs_rotated(Config& c) { c.rope_interleaved = true; }
 
 void weights_normalized(Config& c) { c.norm_topk_prob = true; }
 
+// Of all three sizes (Lozhkov et al. 2024); converters leave it out.
+void starcoder2_window(Config& c) { c.sliding_window = 4096; }
+
 constexpr Family kFamilies[] = {
     {"ringside", "RingsideForCausalLM", "ringside", "", &kBailingNames, ringside_defaults,
      no_defaults},
@@ -151,7 +154,7 @@ constexpr Family kFamilies[] = {
     {"llama", "LlamaForCausalLM", "llama", "llama", &kLlamaNames, no_defaults, pairs_rotated},
     {"mistral", "MistralForCausalLM", "mistral", "", &kLlamaNames, no_defaults, no_defaults},
     {"starcoder2", "Starcoder2ForCausalLM", "starcoder2", "starcoder2", &kStarcoderNames,
-     starcoder2_defaults, no_defaults},
+     starcoder2_defaults, starcoder2_window},
     {"bailingmoe", "BailingMoeForCausalLM", "", "bailingmoe", &kBailingNames, bailing_defaults,
      pairs_rotated},
     {"bailingmoe2", "BailingMoeV2ForCausalLM", "", "bailingmoe2", &kBailingNames,

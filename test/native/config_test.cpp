@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "error.h"
 #include "families.h"
 #include "tiny_model.h"
@@ -19,6 +21,25 @@ void check_refused(const std::string& text, ErrorCode code, const std::string& e
     CHECK(std::string(name_of(error.code())) == name_of(code));
     CHECK(std::string(error.what()).find(expected) != std::string::npos);
   }
+}
+
+// Of a model of three layers with 16 channels, with `more` keys behind the architecture's name.
+// The result points into `architecture`.
+Gguf gguf_of(std::string_view architecture, const std::map<std::string, double>& more) {
+  std::map<std::string, double> keys = {{"embedding_length", 16},
+                                        {"block_count", 3},
+                                        {"context_length", 16384},
+                                        {"attention.head_count", 2},
+                                        {"feed_forward_length", 32}};
+  for (const auto& [key, value] : more) keys[key] = value;
+  Gguf gguf;
+  gguf.metadata["general.architecture"] = GgufValue(architecture);
+  for (const auto& [key, value] : keys) {
+    gguf.metadata[std::string(architecture) + "." + key] =
+        value == std::floor(value) ? GgufValue(int64_t(value)) : GgufValue(value);
+  }
+  gguf.tensors["token_embd.weight"].shape = {320, 16};
+  return gguf;
 }
 
 }  // namespace
@@ -77,4 +98,46 @@ TEST_CASE("config refuses what cannot be computed") {
   corrupt(R"("ring_slots": 16)", "ring_slots");
   corrupt(R"("ring_sinks": 48)", "ring_sinks");
   corrupt(R"("rope_theta": 0)", "rope_theta");
+}
+
+TEST_CASE("GGUF's rope is scaled by a factor alone, under its older key too") {
+  using Kind = RopeScaling::Kind;
+  const auto scaling = [](const std::map<std::string, double>& keys) {
+    return config_from_gguf(gguf_of("llama", keys), "model.gguf").rope_scaling;
+  };
+  CHECK(scaling({}).kind == Kind::none);
+  CHECK(scaling({{"rope.scaling.factor", 1}}).kind == Kind::none);
+  for (const char* key : {"rope.scaling.factor", "rope.scale_linear"}) {
+    CAPTURE(key);
+    CHECK(scaling({{key, 4}}).kind == Kind::linear);
+    CHECK(scaling({{key, 4}}).factor == 4);
+  }
+  CHECK(scaling({{"rope.scaling.factor", 2}, {"rope.scale_linear", 4}}).factor == 2);
+}
+
+TEST_CASE("a window that a file leaves out is the family's") {
+  const auto window = [](std::string_view family, const std::map<std::string, double>& keys) {
+    return config_from_gguf(gguf_of(family, keys), "model.gguf").sliding_window;
+  };
+  CHECK(window("starcoder2", {}) == 4096);
+  CHECK(window("starcoder2", {{"attention.sliding_window", 20}}) == 20);
+  CHECK(window("llama", {}) == 0);
+  const auto of_folder = [](const std::string& architecture, const std::string& more) {
+    const std::string changes = R"("architectures": [")" + architecture + R"("], )" + more;
+    return config_from_json(tiny_config(changes), "config.json").sliding_window;
+  };
+  CHECK(of_folder("Qwen2ForCausalLM", R"("sliding_window": 64)") == 0);
+  CHECK(of_folder("Qwen2ForCausalLM", R"("sliding_window": 64, "use_sliding_window": false)") == 0);
+  CHECK(of_folder("MistralForCausalLM", R"("sliding_window": 64)") == 64);
+}
+
+TEST_CASE("Mixtral is refused as what does not run here, not as a broken file") {
+  const Gguf mixtral = gguf_of("llama", {{"expert_count", 8}, {"expert_used_count", 2}});
+  try {
+    config_from_gguf(mixtral, "model.gguf");
+    FAIL("the configuration was accepted");
+  } catch (const EngineError& error) {
+    CHECK(error.code() == ErrorCode::model_unsupported);
+    CHECK(std::string(error.what()).find("Mixtral") != std::string::npos);
+  }
 }
