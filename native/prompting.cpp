@@ -61,6 +61,7 @@ std::vector<Number> numbers_of(const Gguf& gguf, std::string_view key) {
 
 TokenizerSpec spec_of_gguf(const Gguf& gguf, const std::string& where) {
   GgufTokenizerFields fields;
+  fields.architecture = string_of(gguf, "general.architecture");
   fields.model = string_of(gguf, "tokenizer.ggml.model");
   fields.pre = string_of(gguf, "tokenizer.ggml.pre");
   fields.tokens = strings_of(gguf, "tokenizer.ggml.tokens");

@@ -90,6 +90,10 @@ void Tokenizer::read_pieces(const TokenizerSpec& spec) {
       case TokenType::special:
         special_.emplace(piece, Token(id));
         break;
+      case TokenType::literal:
+        bytes = piece;
+        literals_.emplace(bytes, Token(id));
+        break;
       case TokenType::byte:
         if (!is_byte_piece(piece)) fail_corrupt(spec.where, piece + " is not a byte");
         bytes = static_cast<char>(std::strtoul(piece.substr(3, 2).c_str(), nullptr, 16));
@@ -174,6 +178,20 @@ void Tokenizer::read_joints(const TokenizerSpec& spec) {
 
 void Tokenizer::encode(std::string_view text, std::vector<Token>& tokens, bool at_start) {
   if (kind_ == TokenizerKind::sentencepiece) return encode_spaced(text, tokens, at_start);
+  size_t start = 0;
+  for (size_t i = 0; i < text.size() && !literals_.empty();) {
+    const std::string_view character = text.substr(i, character_at(text, i).length);
+    i += character.size();
+    const auto literal = literals_.find(character);
+    if (literal == literals_.end()) continue;
+    encode_split(text.substr(start, i - character.size() - start), tokens);
+    tokens.push_back(literal->second);
+    start = i;
+  }
+  encode_split(text.substr(start), tokens);
+}
+
+void Tokenizer::encode_split(std::string_view text, std::vector<Token>& tokens) {
   for (const std::string_view piece : splitter_.split(text)) encode_piece(piece, tokens);
 }
 

@@ -24,7 +24,7 @@ class Tokenizer {
   Tokenizer(std::string_view json, const std::string& where);
   // The same errors.
   explicit Tokenizer(const TokenizerSpec& spec);
-  Tokenizer(const Tokenizer&) = delete;  // whole_pieces_ views its own strings
+  Tokenizer(const Tokenizer&) = delete;  // literals_ and whole_pieces_ view its own strings
   Tokenizer& operator=(const Tokenizer&) = delete;
 
   // Appends the tokens of `text` (any bytes; in NFC if normalizes_nfc). Never special tokens,
@@ -61,6 +61,7 @@ class Tokenizer {
   void read_joints(const TokenizerSpec& spec);
 
   void encode_spaced(std::string_view text, std::vector<Token>& tokens, bool at_start);
+  void encode_split(std::string_view text, std::vector<Token>& tokens);
   void encode_piece(std::string_view piece, std::vector<Token>& tokens);
   void add_byte_parts(std::string_view piece);
   void add_character_parts(std::string_view piece);
@@ -74,8 +75,9 @@ class Tokenizer {
   std::vector<std::string> bytes_;  // by id
   std::vector<TokenType> types_;    // by id
   std::map<std::string, Token> special_;
-  std::array<Token, 256> byte_tokens_{};        // -1 for none
-  std::unordered_map<uint64_t, Merge> merges_;  // by the pair of ids
+  std::unordered_map<std::string_view, Token> literals_;  // by their text, in bytes_
+  std::array<Token, 256> byte_tokens_{};                  // -1 for none
+  std::unordered_map<uint64_t, Merge> merges_;            // by the pair of ids
   Splitter splitter_;
   std::unordered_map<std::string_view, Token> whole_pieces_;  // only if merges are ignored for them
 

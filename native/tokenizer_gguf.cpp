@@ -115,13 +115,33 @@ const Splitting& splitting_named(const std::string& name, const std::string& whe
   fail_unsupported(where, "tokenizer.ggml.pre is \"" + name + "\", and not one of " + known);
 }
 
-TokenType type_of(int32_t type, const std::string& where) {
+// Of a byte-level tokenizer in a file that does not name its splitting: converters wrote no name
+// until April 2024. The architecture or a token that only one kind of vocabulary has tells which
+// one it is.
+std::string_view unnamed_splitting(const GgufTokenizerFields& fields) {
+  if (fields.architecture == "starcoder2") return "starcoder";
+  if (fields.architecture.starts_with("qwen")) return "qwen2";
+  constexpr std::pair<std::string_view, std::string_view> kMarks[] = {
+      {"<｜fim▁hole｜>", "deepseek-coder"},
+      {"<|begin_of_text|>", "llama-bpe"},
+      {"<fim_prefix>", "refact"}};
+  for (const auto& [token, splitting] : kMarks) {
+    const auto& tokens = fields.tokens;
+    if (std::find(tokens.begin(), tokens.end(), token) != tokens.end()) return splitting;
+  }
+  return "default";
+}
+
+TokenType type_of(int32_t type, const std::string& piece, const GgufTokenizerFields& fields,
+                  const std::string& where) {
   switch (type) {
     case 1:
       return TokenType::normal;
+    case 4:
+      if (fields.model == "gpt2" && is_literal(piece)) return TokenType::literal;
+      [[fallthrough]];
     case 2:
     case 3:
-    case 4:
       return TokenType::special;
     case 5:
       return TokenType::unused;
@@ -133,8 +153,8 @@ TokenType type_of(int32_t type, const std::string& where) {
 }
 
 void read_byte_level(TokenizerSpec& spec, const GgufTokenizerFields& fields) {
-  const Splitting& splitting =
-      splitting_named(fields.pre.empty() ? "default" : fields.pre, spec.where);
+  const Splitting& splitting = splitting_named(
+      fields.pre.empty() ? std::string(unnamed_splitting(fields)) : fields.pre, spec.where);
   for (const std::string& pattern : splitting.patterns) spec.steps.push_back({pattern});
   spec.ignore_merges = splitting.ignore_merges;
   spec.normalizes_nfc = splitting.normalizes_nfc;
@@ -151,6 +171,11 @@ void read_sentencepiece(TokenizerSpec& spec, const GgufTokenizerFields& fields) 
   spec.scores = fields.scores;
   if (spec.scores.size() != spec.pieces.size()) {
     fail_corrupt(spec.where, "tokenizer.ggml.scores has not one score for each token");
+  }
+  // Code Llama's, which are pieces of its vocabulary like any other: files call them normal.
+  for (const std::string_view mark : {"▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>"}) {
+    const auto at = std::find(spec.pieces.begin(), spec.pieces.end(), mark);
+    if (at != spec.pieces.end()) spec.types[size_t(at - spec.pieces.begin())] = TokenType::special;
   }
   const bool prefix = fields.add_space_prefix.value_or(true);
   spec.space_prefix = prefix ? SpacePrefix::always : SpacePrefix::none;
@@ -170,8 +195,10 @@ TokenizerSpec spec_from_gguf(const GgufTokenizerFields& fields, const std::strin
     if (fields.token_types.size() != fields.tokens.size()) {
       fail_corrupt(where, "tokenizer.ggml.token_type has not one type for each token");
     }
-    std::transform(fields.token_types.begin(), fields.token_types.end(), spec.types.begin(),
-                   [&](int32_t type) { return type_of(type, where); });
+    std::transform(fields.token_types.begin(), fields.token_types.end(), fields.tokens.begin(),
+                   spec.types.begin(), [&](int32_t type, const std::string& piece) {
+                     return type_of(type, piece, fields, where);
+                   });
   }
   for (const auto& id : {fields.bos, fields.eos, fields.unknown}) {
     if (!id) continue;

@@ -96,7 +96,8 @@ class Reader {
     for (const Json& token : added->array()) {
       const Token id = check_id(token.at("id"));
       spec_.pieces[size_t(id)] = token.at("content").string();
-      spec_.types[size_t(id)] = TokenType::special;
+      const bool literal = !flag(token, "special") && is_literal(spec_.pieces[size_t(id)]);
+      spec_.types[size_t(id)] = literal ? TokenType::literal : TokenType::special;
     }
   }
 
@@ -192,6 +193,7 @@ class Reader {
     if (!replaces_spaces_ || !spec_.steps.empty()) unsupported("it treats spaces in another way");
     if (spec_.ignore_merges) unsupported("it ignores merges without splitting text");
     spec_.kind = TokenizerKind::sentencepiece;
+    std::replace(spec_.types.begin(), spec_.types.end(), TokenType::literal, TokenType::special);
     mark_bytes();
   }
 
@@ -271,6 +273,10 @@ bool is_byte_piece(std::string_view piece) {
   };
   return piece.size() == 6 && piece.starts_with("<0x") && is_digit(3) && is_digit(4) &&
          piece[5] == '>';
+}
+
+bool is_literal(std::string_view piece) {
+  return !piece.empty() && utf8_length(piece, 0) == piece.size();
 }
 
 void add_merge(TokenizerSpec& spec, const TokenIds& ids, std::string_view left,

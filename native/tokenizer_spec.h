@@ -20,7 +20,8 @@ enum class TokenizerKind {
 
 enum class TokenType : uint8_t {
   normal,
-  special,  // all control and added tokens: never from text
+  special,  // all control and added tokens but literal ones: never from text
+  literal,  // of byte_level: an added token that is one character of text
   byte,     // of sentencepiece: never from text that spells it
   unused,   // an id without text
 };
@@ -71,6 +72,7 @@ struct GgufTokenizerFields {
   std::vector<int32_t> token_types;  // by id: 1 normal, 2 unknown, 3 control, 4 user-defined,
                                      // 5 unused, 6 byte; may be empty
   std::vector<std::string> merges;   // "left right"; of "gpt2"
+  std::string architecture;          // general.architecture, which tells where `pre` is missing
   std::vector<float> scores;         // by id; of "llama"
   std::optional<Token> bos, eos, unknown;
   std::optional<bool> add_space_prefix, add_bos;
@@ -82,6 +84,9 @@ TokenizerSpec spec_from_gguf(const GgufTokenizerFields& fields, const std::strin
 
 // Helpers of the two. A byte is spelled <0xHH>, in capitals.
 bool is_byte_piece(std::string_view piece);
+// Whether an added token's text is one character. DeepSeek-Coder has 13 (ü, ö,
+// ú...), since its vocabulary lacks the characters that stand for bytes which no UTF-8 text has.
+bool is_literal(std::string_view piece);
 using TokenIds = std::unordered_map<std::string_view, Token>;
 [[noreturn]] void fail_corrupt(const std::string& where, const std::string& what);
 [[noreturn]] void fail_unsupported(const std::string& where, const std::string& what);

@@ -24,7 +24,8 @@ inline GgufTokenizerFields gguf_fields(const std::string& text, const std::strin
     place(id.integer(), piece, pre == "llama" && is_byte_piece(piece) ? 6 : 1);
   }
   for (const Json& token : json.at("added_tokens").array()) {
-    place(token.at("id").integer(), token.at("content").string(), 3);
+    const bool special = token.at("special").boolean();
+    place(token.at("id").integer(), token.at("content").string(), special ? 3 : 4);
   }
   if (pre == "llama") {  // the earlier in the vocabulary, the earlier merged
     for (size_t id = 0; id < fields.tokens.size(); id++) fields.scores.push_back(-float(id));

@@ -73,6 +73,7 @@ class Family:
     is_fixture: bool = False
     from_json: bool = True
     spaces: str = ""  # of SentencePiece's style: how it gets its U+2581
+    letters: str = ""  # added tokens that are one character of text
 
 
 FAMILIES = [
@@ -84,6 +85,7 @@ FAMILIES = [
         [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", DEEPSEEK_SCRIPTS, DIGITS],
         ["deepseek-coder"],
         is_fixture=True,
+        letters="õ÷ÁýÀÿøúþüùöû",
     ),
     Family("bailing", [BAILING], ["bailingmoe", "bailingmoe2"], is_fixture=True),
     Family("gpt2", [], ["gpt-2"], is_fixture=True),
@@ -171,7 +173,31 @@ def train(family: Family, texts: list[str]) -> dict:
         for piece in ["Ġreturned", "日", "Ġ12", "camel", "éé"]:
             vocabulary.setdefault(piece, len(vocabulary))
         document["model"]["ignore_merges"] = True
+    add_letters(document, family.letters)
     return document
+
+
+def add_letters(document: dict, letters: str) -> None:
+    """Takes `letters` out of the vocabulary, where they stand for bytes that no text has, and adds
+    them as tokens behind it."""
+    model = document["model"]
+    by_id = sorted(model["vocab"], key=model["vocab"].get)
+    kept = [piece for piece in by_id if piece not in letters]
+    model["vocab"] = {piece: id for id, piece in enumerate(kept)}
+    for token in document["added_tokens"]:
+        token["id"] = model["vocab"][token["content"]]
+    document["added_tokens"] += [
+        {
+            "id": len(kept) + i,
+            "content": letter,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": True,
+            "special": False,
+        }
+        for i, letter in enumerate(letters)
+    ]
 
 
 def train_spaced(family: Family, texts: list[str]) -> dict:

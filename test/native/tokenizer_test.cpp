@@ -214,8 +214,10 @@ TEST_CASE("any bytes come back from their tokens, and no text makes a special to
       specials += content + " " + content;
     for (int i = 0; i < 300; i++) {
       std::string bytes = i == 0 ? specials : random_text(uint64_t(i));
+      // DeepSeek-Coder has no tokens for the bytes that no UTF-8 text has.
+      const unsigned most = name == std::string("deepseek-coder") ? 0xC0 : 0x100;
       for (int n = 0; n < i % 7; n++)
-        bytes.insert(random() % (bytes.size() + 1), 1, char(random()));
+        bytes.insert(random() % (bytes.size() + 1), 1, char(random() % most));
       const auto tokens = encode(tokenizer, bytes);
       CHECK(joined_bytes(tokenizer, tokens) == bytes);
       for (const Token token : tokens) CHECK_FALSE(tokenizer.is_special(token));
@@ -259,6 +261,74 @@ TEST_CASE("GGUF's token types say what text can make") {
   CHECK(after.eos() == Token(0));
   CHECK_FALSE(after.bos());
   CHECK_FALSE(after.adds_bos());
+}
+
+TEST_CASE("an added token that is one character is text, and does not end it") {
+  const std::string json = family_json("deepseek-coder");
+  Tokenizer of_json(json, "tokenizer.json");
+  Tokenizer of_gguf(spec_from_gguf(gguf_fields(json, "deepseek-coder"), "model.gguf"));
+  for (Tokenizer* tokenizer : {&of_json, &of_gguf}) {
+    const auto tokens = encode(*tokenizer, "f\u00fcr \u00fc");
+    CHECK(std::count(tokens.begin(), tokens.end(), tokens.back()) == 2);
+    CHECK(tokenizer->bytes(tokens.back()) == "\u00fc");
+    CHECK_FALSE(tokenizer->is_special(tokens.back()));
+    CHECK_FALSE(tokenizer->special_tokens().contains("\u00fc"));
+    CHECK(decode(*tokenizer, tokens) == "f\u00fcr \u00fc");
+    CHECK(encode(*tokenizer, "").empty());
+  }
+  // Marked as special, or of more than one letter, it is never text.
+  std::string marked = json;
+  const size_t at = marked.find("\"special\":false");
+  REQUIRE(at != std::string::npos);
+  marked.replace(at, 15, "\"special\":true");
+  CHECK(Tokenizer(marked, "tokenizer.json").special_tokens().contains("\u00f5"));
+  GgufTokenizerFields fields = gguf_fields(json, "deepseek-coder");
+  fields.tokens.back() = "\u00fb\u00fb";
+  CHECK(Tokenizer(spec_from_gguf(fields, "model.gguf")).special_tokens().contains("\u00fb\u00fb"));
+}
+
+TEST_CASE("a GGUF file that names no splitting has the one of its family") {
+  struct Row {
+    const char *fixture, *architecture, *mark, *splitting;
+  };
+  for (const auto& [fixture, architecture, mark, splitting] :
+       {Row{"starcoder2", "starcoder2", "", "starcoder"}, Row{"qwen2", "qwen2", "", "qwen2"},
+        Row{"qwen2", "qwen3moe", "", "qwen2"},
+        Row{"deepseek-coder", "llama", "<\uFF5Cfim\u2581hole\uFF5C>", "deepseek-coder"},
+        Row{"llama3", "llama", "<|begin_of_text|>", "llama-bpe"},
+        Row{"starcoder2", "llama", "<fim_prefix>", "refact"},
+        Row{"gpt2", "llama", "", "default"}}) {
+    CAPTURE(architecture);
+    CAPTURE(mark);
+    GgufTokenizerFields fields = gguf_fields(family_json(fixture), splitting);
+    Tokenizer named(spec_from_gguf(fields, "model.gguf"));
+    fields.pre = "";
+    fields.architecture = architecture;
+    fields.tokens.emplace_back(mark);
+    fields.token_types.push_back(3);
+    Tokenizer unnamed(spec_from_gguf(fields, "model.gguf"));
+    CHECK(hashes(unnamed, 10) == hashes(named, 10));
+    CHECK(unnamed.adds_bos() == named.adds_bos());
+    CHECK(unnamed.normalizes_nfc() == named.normalizes_nfc());
+  }
+}
+
+TEST_CASE("Code Llama's marks are special though its files call them normal") {
+  GgufTokenizerFields fields = gguf_fields(family_json("codellama"), "llama");
+  for (const char* mark : {"\u2581<", "PRE", "\u2581<PRE", "\u2581<PRE>", "\u2581<EOT>"}) {
+    if (std::find(fields.tokens.begin(), fields.tokens.end(), mark) != fields.tokens.end())
+      continue;
+    fields.tokens.emplace_back(mark);
+    fields.token_types.push_back(1);
+    fields.scores.push_back(-float(fields.tokens.size()));
+  }
+  Tokenizer tokenizer(spec_from_gguf(fields, "model.gguf"));
+  const auto& special = tokenizer.special_tokens();
+  REQUIRE(special.contains("\u2581<PRE>"));
+  CHECK(special.contains("\u2581<EOT>"));
+  CHECK_FALSE(special.contains("\u2581<PRE"));
+  for (const Token token : encode(tokenizer, "<PRE>x <PRE> <EOT>"))
+    CHECK_FALSE(tokenizer.is_special(token));
 }
 
 TEST_CASE("a byte that no text has may lack a token") {
