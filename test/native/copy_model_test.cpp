@@ -296,6 +296,9 @@ TEST_CASE("an engine copies where the model says so and the request does not for
   middle.tokens.pop_back();
   middle.behind_end = middle.tokens.size() / 3;
   CHECK(copying.generate(middle, kGoOn, kIgnore).tokens == std::vector<Token>{missing, 0});
+  GenerateRequest empty = asked;
+  empty.behind = empty.behind_end = empty.tokens.size();
+  CHECK(copying.generate(empty, kGoOn, kIgnore).tokens == copied.tokens);
   asked.copy = false;
   CHECK(copying.generate(asked, kGoOn, kIgnore).tokens == alone.tokens);
 
