@@ -68,13 +68,15 @@ struct Config {
   int topk_group = 1;
   float routed_scaling_factor = 1;
   bool softmax_router = false;
+  bool dense_only = false;  // no experts: in GGUF Mixtral goes by Llama's name
   bool norm_topk_prob = true;
   int first_k_dense_replace = 0;
   int decoder_sparse_step = 1;       // of the rest, only each step's last layer has experts
   std::vector<int> mlp_only_layers;  // and these have none
 
-  int sliding_window = 0;  // softmax layers look at so many positions; 0: at all
-  int ring_window = 0;     // the same for ring attention, which forgets what it can't see; 0: none
+  int sliding_window = 0;         // softmax layers look at so many positions; 0: at all
+  bool window_on_demand = false;  // config.json has it only with use_sliding_window
+  int ring_window = 0;  // the same for ring attention, which forgets what it can't see; 0: none
   int ring_max_hop = 0;
   int ring_slots = 0;
   int ring_sinks = 0;

@@ -106,10 +106,10 @@ void read_rope(Config& c, const Reader& read) {
   }
 }
 
-void read_experts(Config& c, const Reader& read, bool can_have) {
+void read_experts(Config& c, const Reader& read) {
   c.num_experts = read.size("expert_count", 0, 0);
   if (c.num_experts == 0) return;
-  if (!can_have)
+  if (c.dense_only)
     read.unsupported(
         "it is a mixture of experts of Mixtral's kind, which this engine does not run");
   c.num_experts_per_tok = read.size("expert_used_count", 1);
@@ -172,7 +172,7 @@ Config config_from_gguf(const Gguf& gguf, const std::string& where) {
   c.sliding_window = read.size("attention.sliding_window", 0, c.sliding_window);
   c.tie_word_embeddings = !gguf.tensors.contains("output.weight");
   read_rope(c, read);
-  read_experts(c, read, name != "llama");
+  read_experts(c, read);
   if (c.has_dense()) c.intermediate_size = read.size("feed_forward_length", 1);
   check_config(c, where);
   return c;

@@ -178,7 +178,8 @@ void read_attention(Config& c, const Reader& read) {
   c.linear_silu = read.flag("linear_silu", read.flag("use_linear_silu", false));
   c.linear_rope = read.flag("linear_rope", true);
   c.sliding_window = read.size("sliding_window", 0, 0);
-  if (c.family.starts_with("qwen")) {  // of the layers behind max_window_layers, where it is wanted
+  if (c.window_on_demand || read.find("use_sliding_window") != nullptr) {
+    // Of the layers behind max_window_layers.
     const bool slides = read.flag("use_sliding_window", false) &&
                         read.size("max_window_layers", 0, 0) < c.num_hidden_layers;
     if (slides) read.unsupported("only some of its layers have a sliding window");

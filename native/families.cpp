@@ -121,12 +121,18 @@ void bailing_defaults(Config& c) { c.softmax_router = true; }
 
 void bailing_v2_defaults(Config& c) { c.qk_norm = true; }
 
-void qwen2_defaults(Config& c) { c.qkv_bias = true; }
+void qwen2_defaults(Config& c) {
+  c.qkv_bias = true;
+  c.window_on_demand = true;
+}
 
-void qwen3_defaults(Config& c) { c.qk_norm = true; }
+void qwen3_defaults(Config& c) {
+  c.qk_norm = true;
+  c.window_on_demand = true;
+}
 
 void qwen3moe_defaults(Config& c) {
-  c.qk_norm = true;
+  qwen3_defaults(c);
   c.softmax_router = true;
   c.norm_topk_prob = false;
 }
@@ -138,6 +144,11 @@ void starcoder2_defaults(Config& c) {
 
 // Converters reorder the rows of q and k, so that neighbours are rotated.
 void pairs_rotated(Config& c) { c.rope_interleaved = true; }
+
+void llama_in_gguf(Config& c) {
+  pairs_rotated(c);
+  c.dense_only = true;
+}
 
 void weights_normalized(Config& c) { c.norm_topk_prob = true; }
 
@@ -151,7 +162,7 @@ constexpr Family kFamilies[] = {
     {"qwen3", "Qwen3ForCausalLM", "qwen3", "qwen3", &kLlamaNames, qwen3_defaults, no_defaults},
     {"qwen3moe", "Qwen3MoeForCausalLM", "qwen3_moe", "qwen3moe", &kLlamaNames, qwen3moe_defaults,
      weights_normalized},
-    {"llama", "LlamaForCausalLM", "llama", "llama", &kLlamaNames, no_defaults, pairs_rotated},
+    {"llama", "LlamaForCausalLM", "llama", "llama", &kLlamaNames, no_defaults, llama_in_gguf},
     {"mistral", "MistralForCausalLM", "mistral", "", &kLlamaNames, no_defaults, no_defaults},
     {"starcoder2", "Starcoder2ForCausalLM", "starcoder2", "starcoder2", &kStarcoderNames,
      starcoder2_defaults, starcoder2_window},

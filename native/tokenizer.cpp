@@ -91,6 +91,11 @@ void Tokenizer::read_pieces(const TokenizerSpec& spec) {
         special_.emplace(piece, Token(id));
         break;
       case TokenType::literal:
+        if (!byte_level) {
+          types_[id] = TokenType::special;
+          special_.emplace(piece, Token(id));
+          break;
+        }
         bytes = piece;
         literals_.emplace(bytes, Token(id));
         break;

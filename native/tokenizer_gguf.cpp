@@ -132,17 +132,15 @@ std::string_view unnamed_splitting(const GgufTokenizerFields& fields) {
   return "default";
 }
 
-TokenType type_of(int32_t type, const std::string& piece, const GgufTokenizerFields& fields,
-                  const std::string& where) {
+TokenType type_of(int32_t type, const std::string& piece, const std::string& where) {
   switch (type) {
     case 1:
       return TokenType::normal;
-    case 4:
-      if (fields.model == "gpt2" && is_literal(piece)) return TokenType::literal;
-      [[fallthrough]];
     case 2:
     case 3:
       return TokenType::special;
+    case 4:
+      return is_literal(piece) ? TokenType::literal : TokenType::special;
     case 5:
       return TokenType::unused;
     case 6:
@@ -197,7 +195,7 @@ TokenizerSpec spec_from_gguf(const GgufTokenizerFields& fields, const std::strin
     }
     std::transform(fields.token_types.begin(), fields.token_types.end(), fields.tokens.begin(),
                    spec.types.begin(), [&](int32_t type, const std::string& piece) {
-                     return type_of(type, piece, fields, where);
+                     return type_of(type, piece, where);
                    });
   }
   for (const auto& id : {fields.bos, fields.eos, fields.unknown}) {

@@ -193,7 +193,6 @@ class Reader {
     if (!replaces_spaces_ || !spec_.steps.empty()) unsupported("it treats spaces in another way");
     if (spec_.ignore_merges) unsupported("it ignores merges without splitting text");
     spec_.kind = TokenizerKind::sentencepiece;
-    std::replace(spec_.types.begin(), spec_.types.end(), TokenType::literal, TokenType::special);
     mark_bytes();
   }
 

@@ -21,7 +21,7 @@ enum class TokenizerKind {
 enum class TokenType : uint8_t {
   normal,
   special,  // all control and added tokens but literal ones: never from text
-  literal,  // of byte_level: an added token that is one character of text
+  literal,  // an added token that is one character: byte_level's text, sentencepiece's special
   byte,     // of sentencepiece: never from text that spells it
   unused,   // an id without text
 };

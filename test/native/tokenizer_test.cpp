@@ -287,6 +287,18 @@ TEST_CASE("an added token that is one character is text, and does not end it") {
   CHECK(Tokenizer(spec_from_gguf(fields, "model.gguf")).special_tokens().contains("\u00fb\u00fb"));
 }
 
+TEST_CASE("in SentencePiece's style an added token of one character is never text") {
+  GgufTokenizerFields fields = gguf_fields(family_json("codellama"), "llama");
+  const auto x = std::find(fields.tokens.begin(), fields.tokens.end(), "x");
+  REQUIRE(x != fields.tokens.end());
+  fields.token_types[size_t(x - fields.tokens.begin())] = 4;
+  Tokenizer tokenizer(spec_from_gguf(fields, "model.gguf"));
+  REQUIRE(tokenizer.special_tokens().contains("x"));
+  const auto tokens = encode(tokenizer, "x = x");
+  for (const Token token : tokens) CHECK_FALSE(tokenizer.is_special(token));
+  CHECK(joined_bytes(tokenizer, tokens) == " x = x");
+}
+
 TEST_CASE("a GGUF file that names no splitting has the one of its family") {
   struct Row {
     const char *fixture, *architecture, *mark, *splitting;
