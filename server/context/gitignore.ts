@@ -1,5 +1,5 @@
 // What git ignores: a repository's .gitignore files, nested ones too, its info/exclude, and the user's own
-// core.excludesFile; and those of repositories in it.
+// core.excludesFile. A repository in it, as a submodule is, has its own alone.
 
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -20,16 +20,16 @@ interface Rules {
 /** Reads each file once; forget() reads them anew. */
 export class GitIgnores {
   private readonly rules = new Map<string, readonly Rules[]>(); // by the folder that they are of
-  private readonly roots = new Map<string, string>(); // the repository's folder, by a folder in it
+  private readonly repositories = new Map<string, string | null>(); // by a folder in them
   private readonly folders = new Map<string, string | null>(); // decisions, by folder
 
   /**
    * Why git ignores the file at `path` in `within`, a workspace folder or its own folder, or null. As
-   * git does: the deepest file that says anything decides, and nothing inside an ignored folder comes
-   * back.
+   * git does: the deepest file that says anything decides, nothing inside an ignored folder comes
+   * back, and a repository inside another ends its rules.
    */
   because(within: string, path: string, isFolder = false): string | null {
-    const root = this.rootOf(within);
+    const root = this.repositoryOf(within) ?? within;
     const from = inside(root, path);
     if (from === null) return null;
     const parts = from.split("/");
@@ -47,7 +47,7 @@ export class GitIgnores {
   /** The files have changed, or may have. */
   forget(): void {
     this.rules.clear();
-    this.roots.clear();
+    this.repositories.clear();
     this.folders.clear();
   }
 
@@ -81,9 +81,10 @@ export class GitIgnores {
 
   /** The deepest first; info/exclude, then core.excludesFile, behind the .gitignore of their repository's folder. */
   private *rulesAbove(root: string, folder: string): Iterable<Rules> {
+    const top = this.repositoryOf(folder) ?? root; // where no repository is, `root` is none either
     for (let at = folder; ; at = dirname(at)) {
       yield* this.rulesOf(at);
-      if (at === root || at === dirname(at)) break;
+      if (at === top || at === dirname(at)) break;
     }
   }
 
@@ -103,17 +104,16 @@ export class GitIgnores {
     return rules;
   }
 
-  /** The repository that a folder is in, or the folder itself. */
-  private rootOf(folder: string): string {
-    let root = this.roots.get(folder);
-    if (root === undefined) {
-      root = folder;
-      let at = folder;
-      while (!existsSync(join(at, ".git")) && at !== dirname(at)) at = dirname(at);
-      if (existsSync(join(at, ".git"))) root = at;
-      this.roots.set(folder, root);
+  /** The folder of the innermost repository that `folder` is in, or null. */
+  private repositoryOf(folder: string): string | null {
+    let repository = this.repositories.get(folder);
+    if (repository === undefined) {
+      const above = dirname(folder);
+      if (existsSync(join(folder, ".git"))) repository = folder;
+      else repository = above === folder ? null : this.repositoryOf(above);
+      this.repositories.set(folder, repository);
     }
-    return root;
+    return repository;
   }
 }
 

@@ -125,6 +125,17 @@ suite("exclusion", () => {
     check(files, [], "notes.ts", null);
     check({ ...files, "a/.gitignore": "!notes.ts\n" }, [], "a/notes.ts", null);
   });
+  test("ends the rules of a repository where another one in it begins", () => {
+    const own = { "lib/.git/HEAD": "", "lib/.gitignore": "/gen/\n" };
+    const files = { ".git/info/exclude": "a.ts\n", ".gitignore": "*.c\nold/\n", ...own };
+    check(files, [], "b.c", /ignored by git/);
+    check(files, [], "lib/b.c", null);
+    check(files, [], "lib/src/a.ts", null);
+    check(files, [], "lib/gen/b.ts", /ignored by git/);
+    check({ ...files, "old/lib/.git": "gitdir: x\n" }, [], "old/lib/b.ts", /ignored by git/);
+    const { ".git/info/exclude": _, ...workspace } = files; // which is no repository itself
+    check(workspace, [], "lib/b.c", null);
+  });
   test("reads the user's own patterns, for repositories", () => {
     useHome({ ".config/git/ignore": "*.own.ts\n/top.ts\n" });
     const git = { ".git/HEAD": "" };
