@@ -1,41 +1,52 @@
-// The one setting of git that says what it ignores: core.excludesFile, of the user or of a repository.
-// Files that a config includes are not read.
+// The settings of git that say what it ignores: core.excludesFile and core.ignoreCase, of the user or of
+// a repository. Files that a config includes are not read.
 
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 
-/**
- * The file of patterns that the user has for all repositories, or for the one with this `config` and work
- * tree; it may not be there. null: none is wanted.
- */
-export function excludesFileOf(config: string, workTree: string): string | null {
-  const home = homedir();
-  const own = join(process.env.XDG_CONFIG_HOME || join(home, ".config"), "git");
-  let file: string | undefined;
-  for (const path of ["/etc/gitconfig", join(own, "config"), join(home, ".gitconfig"), config]) {
-    file = excludesFileIn(textOf(path) ?? "") ?? file; // the last one that says anything
-  }
-  if (file === undefined) return join(own, "ignore");
-  return file === ""
-    ? null
-    : resolve(
-        workTree,
-        file.replace(/^~(?=\/)/, () => home),
-      );
+export interface IgnoreSettings {
+  /** The file of patterns that the user has for all repositories, or for one; it may not be there. null: none is wanted. */
+  readonly excludesFile: string | null;
+  /** Whether a pattern means a path in any case, as git sets it where the file system does. */
+  readonly ignoresCase: boolean;
 }
 
-/** core.excludesFile in a config's `text`, as git spells it; undefined where it is not set. */
-export function excludesFileIn(text: string): string | undefined {
+/** What holds in the repository with this `config` and work tree. */
+export function ignoreSettingsOf(config: string, workTree: string): IgnoreSettings {
+  const home = homedir();
+  const own = join(process.env.XDG_CONFIG_HOME || join(home, ".config"), "git");
+  const files = ["/etc/gitconfig", join(own, "config"), join(home, ".gitconfig"), config];
+  const texts = files.map((file) => textOf(file) ?? "");
+  // The last one that says anything.
+  const setting = (name: string) =>
+    texts.reduce<string | undefined>((value, text) => coreSetting(text, name) ?? value, undefined);
+  const file = setting("excludesFile") ?? join(own, "ignore");
+  const excludesFile =
+    file === ""
+      ? null
+      : resolve(
+          workTree,
+          file.replace(/^~(?=\/)/, () => home),
+        );
+  return { excludesFile, ignoresCase: isTrue(setting("ignoreCase") ?? "false") };
+}
+
+/** The setting `name` of the section core in a config's `text`, as git spells it; undefined where it is not set. */
+export function coreSetting(text: string, name: string): string | undefined {
   let section = "";
   let value: string | undefined;
   for (const line of text.split(/\r?\n/)) {
     const [, header, rest = ""] = /^\s*(?:\[([^\]]*)\])?\s*(.*)$/.exec(line) ?? [];
     section = header?.trim().toLowerCase() ?? section;
-    const [, given] = /^excludesfile\s*=(.*)$/i.exec(rest) ?? [];
-    if (section === "core" && given !== undefined) value = unquoted(given);
+    const [, key, given = "true"] = /^([a-z][a-z\d-]*)\s*(?:=(.*)|[#;].*)?$/i.exec(rest) ?? [];
+    if (section === "core" && key?.toLowerCase() === name.toLowerCase()) value = unquoted(given);
   }
   return value;
+}
+
+function isTrue(value: string): boolean {
+  return /^(?:true|yes|on|[+-]?0*[1-9]\d*[kmg]?)$/i.test(value);
 }
 
 /** A value without its quotes, escapes and comment. */

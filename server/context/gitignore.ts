@@ -4,7 +4,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import ignore, { type Ignore } from "ignore";
-import { excludesFileOf, textOf } from "./gitconfig";
+import { type IgnoreSettings, ignoreSettingsOf, textOf } from "./gitconfig";
 import { inside } from "./paths";
 
 const MAX_DECISIONS = 50_000; // folders whose decision is kept, about 100 bytes each
@@ -20,6 +20,7 @@ interface Rules {
 /** Reads each file once; forget() reads them anew. */
 export class GitIgnores {
   private readonly rules = new Map<string, readonly Rules[]>(); // by the folder that they are of
+  private readonly settings = new Map<string, IgnoreSettings>(); // by repository
   private readonly repositories = new Map<string, string | null>(); // by a folder in them
   private readonly folders = new Map<string, string | null>(); // decisions, by folder
 
@@ -47,6 +48,7 @@ export class GitIgnores {
   /** The files have changed, or may have. */
   forget(): void {
     this.rules.clear();
+    this.settings.clear();
     this.repositories.clear();
     this.folders.clear();
   }
@@ -91,17 +93,28 @@ export class GitIgnores {
   private rulesOf(folder: string): readonly Rules[] {
     let rules = this.rules.get(folder);
     if (rules === undefined) {
+      const repository = this.repositoryOf(folder);
+      const settings = repository === null ? null : this.settingsOf(repository);
       const files = [join(folder, ".gitignore")];
-      const git = join(folder, ".git");
-      if (existsSync(git)) {
-        const repository = gitFolder(git);
-        const own = excludesFileOf(join(repository, "config"), folder);
-        files.push(join(repository, "info", "exclude"), ...(own === null ? [] : [own]));
+      if (repository === folder) {
+        const { excludesFile } = settings!;
+        files.push(join(gitFolder(folder), "info", "exclude"));
+        if (excludesFile !== null) files.push(excludesFile);
       }
-      rules = files.flatMap((file) => readRules(file, folder) ?? []);
+      const ignoresCase = settings?.ignoresCase ?? process.platform !== "linux";
+      rules = files.flatMap((file) => readRules(file, folder, ignoresCase) ?? []);
       this.rules.set(folder, rules);
     }
     return rules;
+  }
+
+  private settingsOf(repository: string): IgnoreSettings {
+    let settings = this.settings.get(repository);
+    if (settings === undefined) {
+      settings = ignoreSettingsOf(join(gitFolder(repository), "config"), repository);
+      this.settings.set(repository, settings);
+    }
+    return settings;
   }
 
   /** The folder of the innermost repository that `folder` is in, or null. */
@@ -122,15 +135,17 @@ function literal(path: string): string {
   return path.replace(/[\\*?[\]! #]/g, "\\$&");
 }
 
-function readRules(path: string, folder: string): Rules | null {
+function readRules(path: string, folder: string, ignoresCase: boolean): Rules | null {
   const text = textOf(path);
-  return text === null ? null : { ignore: ignore().add(text), folder, file: path };
+  if (text === null) return null;
+  return { ignore: ignore({ ignorecase: ignoresCase }).add(text), folder, file: path };
 }
 
 /** The folder that has info/: a submodule's or a worktree's .git is a file that says where. */
-function gitFolder(path: string): string {
+function gitFolder(repository: string): string {
+  const path = join(repository, ".git");
   const [, elsewhere] = /^gitdir: (.+)/.exec(textOf(path) ?? "") ?? [];
   if (elsewhere === undefined) return path;
-  const folder = resolve(dirname(path), elsewhere);
+  const folder = resolve(repository, elsewhere);
   return resolve(folder, textOf(join(folder, "commondir"))?.trim() ?? ""); // a worktree shares its repository's
 }

@@ -125,6 +125,20 @@ suite("exclusion", () => {
     check(files, [], "notes.ts", null);
     check({ ...files, "a/.gitignore": "!notes.ts\n" }, [], "a/notes.ts", null);
   });
+  test("takes capitals as git does", () => {
+    const files = { ".gitignore": "MANIFEST\n", ".git/HEAD": "" };
+    const config = (value: string) => ({ ".git/config": `[core]\n\tignorecase${value}\n` });
+    check(files, [], "MANIFEST/a.ts", /ignored by git/);
+    check(files, [], "src/manifest/a.ts", null);
+    for (const value of [" = false", " = 0", " = no", " ="]) {
+      check({ ...files, ...config(value) }, [], "src/manifest/a.ts", null);
+    }
+    for (const value of [" = true", " = Yes", " = 1", ""]) {
+      check({ ...files, ...config(value) }, [], "src/manifest/a.ts", /ignored by git/);
+      const nested = { ...config(value), ".git/HEAD": "", "a/.gitignore": "Gen/\n" };
+      check(nested, [], "a/gen/b.ts", /ignored by git/);
+    }
+  });
   test("ends the rules of a repository where another one in it begins", () => {
     const own = { "lib/.git/HEAD": "", "lib/.gitignore": "/gen/\n" };
     const files = { ".git/info/exclude": "a.ts\n", ".gitignore": "*.c\nold/\n", ...own };

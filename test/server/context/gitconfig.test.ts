@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { excludesFileIn } from "../../../server/context/gitconfig";
+import { coreSetting } from "../../../server/context/gitconfig";
 
 const check = (config: string, expected: string | undefined) =>
-  assert.equal(excludesFileIn(config), expected);
+  assert.equal(coreSetting(config, "excludesFile"), expected);
 
-suite("core.excludesFile", () => {
+suite("settings of git", () => {
   test("is not set", () => {
     check("", undefined);
     check("[user]\n\texcludesFile = a\n[core]\n\tbare = false\n", undefined);
@@ -20,6 +20,13 @@ suite("core.excludesFile", () => {
   test("is set with quotes and escapes", () => {
     check('[core]\nexcludesFile = "a # b" # c\n', "a # b");
     check('[core]\nexcludesFile = "C:\\\\Users\\\\a\\"b"\n', 'C:\\Users\\a"b');
+  });
+  test("is true where only its name stands", () => {
+    const ignoresCase = (config: string) => coreSetting(config, "ignoreCase");
+    assert.equal(ignoresCase("[core]\n\tignorecase\n"), "true");
+    assert.equal(ignoresCase("[core]\n\tignorecase ; as here\n"), "true");
+    assert.equal(ignoresCase("[core]\n\tignorecase = \n"), "");
+    assert.equal(ignoresCase("[core]\n\tignorecases = true\n"), undefined);
   });
   test("is what was set last", () => {
     check("[core]\nexcludesFile = a\n[user]\n[core]\nexcludesFile = b\n", "b");
