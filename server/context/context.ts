@@ -75,28 +75,27 @@ export class Context {
   private readonly settling = new Map<string, NodeJS.Timeout>(); // by URI
   private folders: readonly string[] = [];
   private finding = Promise.resolve(); // of imports
+  private readonly now: () => number;
 
   constructor({ weights = defaultWeights, now = Date.now }: ContextOptions = {}) {
     this.edits = new RecentEdits(now);
     this.definitions = new Definitions(now);
     this.pins = new Pins(now);
     this.weights = weights;
+    this.now = now;
   }
 
   /** The workspace's folders on this machine, absolute paths. They are indexed from the start. */
   useFolders(paths: readonly string[]): void {
     this.folders = paths;
     this.exclusion.useFolders(paths);
-    this.pins.clear(); // git or a pattern may exclude what is shown
     this.imports.forgetProjects();
-    this.index.useFolders(paths);
+    this.indexAnew();
   }
 
   /** The setting excludedFiles. What is shown of files that are excluded now goes at once. */
   useRules(excludedFiles: readonly string[]): void {
-    if (!this.exclusion.useRules(excludedFiles)) return;
-    this.pins.clear();
-    this.index.useFolders(this.folders);
+    if (this.exclusion.useRules(excludedFiles)) this.indexAnew();
   }
 
   /** Who knows definitions beside the index. */
@@ -106,6 +105,7 @@ export class Context {
 
   /** Why no model is shown the document at `uri`; null: it may be. */
   excludedBecause(uri: string): string | null {
+    if (this.exclusion.refresh(this.now())) this.indexAnew();
     return this.exclusion.because(uri);
   }
 
@@ -139,8 +139,7 @@ export class Context {
   filesChanged(paths: readonly string[]): void {
     if (paths.some(changesGitIgnores)) {
       this.exclusion.forgetGitIgnores();
-      this.pins.clear();
-      this.index.useFolders(this.folders);
+      this.indexAnew();
     }
     this.imports.forgetProjects();
     this.index.filesChanged(paths);
@@ -195,6 +194,12 @@ export class Context {
     this.background.close();
   }
 
+  /** Other files than before are shown. */
+  private indexAnew(): void {
+    this.pins.clear();
+    this.index.useFolders(this.folders);
+  }
+
   /** All candidates, the best first. */
   private rank({ document, offset, others }: GatherRequest): Ranked[] {
     const { uri, text } = document;
@@ -211,7 +216,9 @@ export class Context {
       const weight = this.weights[source as Snippet["source"]];
       return { weight, candidates: weight === 0 ? [] : candidates() };
     });
-    return fuse(rankings).filter(({ candidate }) => this.excludedBecause(candidate.file) === null);
+    return fuse(rankings).filter(
+      ({ candidate }) => this.exclusion.because(candidate.file) === null,
+    );
   }
 }
 

@@ -8,6 +8,7 @@ import { fileBehind, fileOf, inside, pathOf } from "./paths";
 import { secretPattern } from "./secrets";
 
 const KEPT = 2000; // answers, by URI
+const LOOK_MS = 3000; // between two looks at files of git that the editor does not watch: about ten, 2 µs each
 
 /**
  * Three reasons, in this order: the file usually holds secrets, the user's setting excludes it, git
@@ -19,11 +20,13 @@ export class Exclusion {
   private rules: Ignore = ignore();
   private readonly git = new GitIgnores();
   private readonly known = new Map<string, string | null>(); // by URI: asked with each key
+  private looked = Number.NEGATIVE_INFINITY; // when, as refresh's now
 
   /** Absolute paths of the workspace folders. */
   useFolders(paths: readonly string[]): void {
     this.folders = [...new Set([...paths, ...paths.map((path) => behindLinks(path) ?? path)])];
-    this.forgetGitIgnores();
+    this.git.watchedIn(paths);
+    this.known.clear();
   }
 
   /**
@@ -38,7 +41,20 @@ export class Exclusion {
     return true;
   }
 
-  /** A .gitignore or an info/exclude has changed. */
+  /**
+   * Reads anew what git ignores, if that has changed in files that the editor does not watch: those above
+   * the workspace folders, info/exclude and the user's own. Looks every few seconds at most, `now` in
+   * milliseconds. Whether it had changed.
+   */
+  refresh(now: number): boolean {
+    if (now - this.looked < LOOK_MS) return false;
+    this.looked = now;
+    const { haveChanged } = this.git;
+    if (haveChanged) this.forgetGitIgnores();
+    return haveChanged;
+  }
+
+  /** Files that say what git ignores have changed. */
   forgetGitIgnores(): void {
     this.git.forget();
     this.known.clear();

@@ -1,9 +1,9 @@
 // The settings of git that say what it ignores: core.excludesFile and core.ignoreCase, of the user or of
 // a repository. Files that a config includes are not read.
 
-import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import type { Readings } from "./readings";
 
 export interface IgnoreSettings {
   /** The file of patterns that the user has for all repositories, or for one; it may not be there. null: none is wanted. */
@@ -12,12 +12,16 @@ export interface IgnoreSettings {
   readonly ignoresCase: boolean;
 }
 
-/** What holds in the repository with this `config` and work tree. */
-export function ignoreSettingsOf(config: string, workTree: string): IgnoreSettings {
+/** What holds in the repository with this `config` and work tree, as `readings` remember it. */
+export function ignoreSettingsOf(
+  config: string,
+  workTree: string,
+  readings: Readings,
+): IgnoreSettings {
   const home = homedir();
   const own = join(process.env.XDG_CONFIG_HOME || join(home, ".config"), "git");
   const files = ["/etc/gitconfig", join(own, "config"), join(home, ".gitconfig"), config];
-  const texts = files.map((file) => textOf(file) ?? "");
+  const texts = files.map((file) => readings.read(file, settingsIn) ?? "");
   // The last one that says anything.
   const setting = (name: string) =>
     texts.reduce<string | undefined>((value, text) => coreSetting(text, name) ?? value, undefined);
@@ -30,6 +34,13 @@ export function ignoreSettingsOf(config: string, workTree: string): IgnoreSettin
           file.replace(/^~(?=\/)/, () => home),
         );
   return { excludesFile, ignoresCase: isTrue(setting("ignoreCase") ?? "false") };
+}
+
+/** What of a config's `text` is looked at here. */
+function settingsIn(text: string): string {
+  return JSON.stringify(
+    ["excludesFile", "ignoreCase"].map((name) => coreSetting(text, name) ?? null),
+  );
 }
 
 /** The setting `name` of the section core in a config's `text`, as git spells it; undefined where it is not set. */
@@ -56,13 +67,4 @@ function unquoted(value: string): string {
   return Array.from(parts, ([all, quoted]) => plain(quoted ?? (/^[#;]/.test(all) ? "" : all)))
     .join("")
     .trim();
-}
-
-/** null: there is no such file, or it can't be read: git would go on without it, too. */
-export function textOf(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
 }

@@ -2,10 +2,11 @@
 // core.excludesFile. A repository in it, as a submodule is, has its own alone.
 
 import { existsSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import ignore, { type Ignore } from "ignore";
-import { type IgnoreSettings, ignoreSettingsOf, textOf } from "./gitconfig";
+import { type IgnoreSettings, ignoreSettingsOf } from "./gitconfig";
 import { inside } from "./paths";
+import { Readings, textOf } from "./readings";
 
 const MAX_DECISIONS = 50_000; // folders whose decision is kept, about 100 bytes each
 
@@ -19,6 +20,8 @@ interface Rules {
 
 /** Reads each file once; forget() reads them anew. */
 export class GitIgnores {
+  private watched: readonly string[] = [];
+  private readonly readings = new Readings(); // of files that nobody watches
   private readonly rules = new Map<string, readonly Rules[]>(); // by the folder that they are of
   private readonly settings = new Map<string, IgnoreSettings>(); // by repository
   private readonly repositories = new Map<string, string | null>(); // by a folder in them
@@ -45,8 +48,20 @@ export class GitIgnores {
     return isFolder ? this.folderBecause(root, spelled) : this.decide(root, spelled, false);
   }
 
+  /** Folders in which the editor watches .gitignore files. */
+  watchedIn(folders: readonly string[]): void {
+    this.watched = folders;
+    this.forget();
+  }
+
+  /** Whether files that the editor does not watch say something else than when they were read. */
+  get haveChanged(): boolean {
+    return this.readings.haveChanged;
+  }
+
   /** The files have changed, or may have. */
   forget(): void {
+    this.readings.clear();
     this.rules.clear();
     this.settings.clear();
     this.repositories.clear();
@@ -102,16 +117,29 @@ export class GitIgnores {
         if (excludesFile !== null) files.push(excludesFile);
       }
       const ignoresCase = settings?.ignoresCase ?? process.platform !== "linux";
-      rules = files.flatMap((file) => readRules(file, folder, ignoresCase) ?? []);
+      rules = files.flatMap((file) => {
+        const text = this.read(file);
+        if (text === null) return [];
+        return { ignore: ignore({ ignorecase: ignoresCase }).add(text), folder, file };
+      });
       this.rules.set(folder, rules);
     }
     return rules;
   }
 
+  private read(path: string): string | null {
+    const folder = dirname(path);
+    const isWatched =
+      basename(path) === ".gitignore" &&
+      this.watched.some((root) => root === folder || inside(root, folder) !== null);
+    return isWatched ? textOf(path) : this.readings.read(path);
+  }
+
   private settingsOf(repository: string): IgnoreSettings {
     let settings = this.settings.get(repository);
     if (settings === undefined) {
-      settings = ignoreSettingsOf(join(gitFolder(repository), "config"), repository);
+      const config = join(gitFolder(repository), "config");
+      settings = ignoreSettingsOf(config, repository, this.readings);
       this.settings.set(repository, settings);
     }
     return settings;
@@ -133,12 +161,6 @@ export class GitIgnores {
 /** `path` as a pattern that means it alone. */
 function literal(path: string): string {
   return path.replace(/[\\*?[\]! #]/g, "\\$&");
-}
-
-function readRules(path: string, folder: string, ignoresCase: boolean): Rules | null {
-  const text = textOf(path);
-  if (text === null) return null;
-  return { ignore: ignore({ ignorecase: ignoresCase }).add(text), folder, file: path };
 }
 
 /** The folder that has info/: a submodule's or a worktree's .git is a file that says where. */

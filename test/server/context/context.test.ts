@@ -96,6 +96,19 @@ suite("context", () => {
     assert.deepEqual(gather(new Context(), { ...here, text: line }, [{ ...copy, text: line }]), []);
     assert.equal(gather(new Context(), here, [{ ...copy, text: line }]).length, 1);
   });
+  test("hides at once what the user's info/exclude begins to exclude", async () => {
+    const files = { ".git/info/exclude": "", "own.ts": similar, "here.ts": parser };
+    const { context, open, settle, wait, root } = await workspaceOf(files);
+    const shown = () => gather(context, open("here.ts"), [open("own.ts")]).length;
+    assert.equal(context.excludedBecause(open("own.ts").uri), null);
+    assert.equal(shown(), 1);
+    writeFileSync(join(root, ".git/info/exclude"), "own.ts\n");
+    wait(5000);
+    assert.equal(context.excludedBecause(open("here.ts").uri), null); // as each request asks
+    assert.equal(shown(), 0);
+    await settle();
+    assert.equal(context.statistics.files, 1);
+  });
   test("takes the window of a long file that is alike", () => {
     const tab = document(
       "a.ts",

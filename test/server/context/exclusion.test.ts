@@ -233,6 +233,49 @@ suite("exclusion", () => {
     exclusion.forgetGitIgnores();
     assert.match(String(exclusion.becauseFile(join(folder, "a.ts"))), /ignored by git/);
   });
+  test("sees that a file has changed which no editor watches", () => {
+    const home = useHome({});
+    const repository = folderWith({ ".git/config": "[core]\n", "packages/a/src/a.ts": "" });
+    const folder = join(repository, "packages/a");
+    const exclusion = exclusionOf(folder);
+    const ignored = () => exclusion.becauseFile(join(folder, "src/a.ts")) !== null;
+    let now = 0;
+    const refresh = () => {
+      now += 3000;
+      return exclusion.refresh(now);
+    };
+    /** Whether it is seen that `path` has `text` now, and whether the file is ignored then. */
+    const write = (path: string, text: string) => {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text);
+      return [refresh(), ignored()];
+    };
+    assert.deepEqual([ignored(), refresh()], [false, false]);
+    const [seen, silent] = [
+      [true, false],
+      [true, true],
+    ];
+    assert.deepEqual(write(join(repository, ".gitignore"), "a.ts\n"), silent);
+    assert.deepEqual(write(join(repository, ".gitignore"), "b.ts\n"), seen);
+    assert.deepEqual(write(join(repository, ".git/info/exclude"), "/packages/a/src/\n"), silent);
+    assert.deepEqual(write(join(repository, ".git/info/exclude"), ""), seen);
+    assert.deepEqual(write(join(home, ".config/git/ignore"), "A.ts\n"), seen);
+    const config = (text: string) => write(join(repository, ".git/config"), `[core]\n${text}`);
+    assert.deepEqual(config("ignorecase = true\n"), silent);
+    assert.deepEqual(config("ignorecase = true\n[branch]\nmerge = a\n"), [false, true]);
+    assert.deepEqual(config("ignorecase = false\n"), seen);
+    writeFileSync(join(folder, ".gitignore"), "a.ts\n"); // the editor says that of its own accord
+    assert.equal(refresh(), false);
+  });
+  test("looks at such files every few seconds only", () => {
+    const repository = folderWith({ ".git/info/exclude": "", "a/b.ts": "" });
+    const exclusion = exclusionOf(join(repository, "a"));
+    assert.equal(exclusion.refresh(0), false);
+    exclusion.becauseFile(join(repository, "a/b.ts"));
+    writeFileSync(join(repository, ".git/info/exclude"), "b.ts\n");
+    assert.equal(exclusion.refresh(2999), false);
+    assert.equal(exclusion.refresh(3000), true);
+  });
   test("knows secrets by URIs of every scheme", () => {
     for (const uri of [
       "file:///home/u/p/.env",
