@@ -7,8 +7,8 @@ import type { OpenDocument } from "../document";
 import { isAbort } from "../errors";
 import type { Background } from "./background";
 import type { Exclusion } from "./exclusion";
-import { fileOf } from "./paths";
-import { isReadable, isSourcePath, languageIdOf, MAX_FILE_BYTES } from "./source";
+import { fileOf, inside } from "./paths";
+import { isReadable, isSkippedFolder, isSourcePath, languageIdOf, MAX_FILE_BYTES } from "./source";
 import { type Definition, definitionsIn } from "./symbols";
 import { Walk } from "./walk";
 
@@ -81,9 +81,9 @@ export class SymbolIndex {
     if (this.open.delete(key)) this.want([key]);
   }
 
-  /** Files or folders that have appeared, changed or gone. */
+  /** Files or folders that have appeared, changed or gone. Those that a walk would pass by are new to nobody. */
   filesChanged(paths: readonly string[]): void {
-    this.want(paths);
+    this.want(paths.filter((path) => this.has(path) || !this.isPassedBy(path)));
   }
 
   /** The user is at `path`, whose surroundings are indexed first. */
@@ -194,6 +194,13 @@ export class SymbolIndex {
     this.remember(key, definitions);
   }
 
+  /** Whether the file or folder lies in a folder of its workspace that holds what was installed or built. */
+  private isPassedBy(path: string): boolean {
+    const folder = this.exclusion.folderOf(path);
+    const from = folder === null ? null : inside(folder, path);
+    return from?.split("/").slice(0, -1).some(isSkippedFolder) ?? false;
+  }
+
   private shows(uri: string | null, key: string): boolean {
     const because = uri === null ? this.exclusion.becauseFile(key) : this.exclusion.because(uri);
     return because === null;
@@ -203,7 +210,7 @@ export class SymbolIndex {
   private async read(path: string): Promise<string | null> {
     try {
       const found = await stat(path);
-      if (found.isDirectory()) this.walk.add(path);
+      if (found.isDirectory() && !isSkippedFolder(basename(path))) this.walk.add(path);
       const isSource = found.isFile() && isSourcePath(path) && found.size <= MAX_FILE_BYTES;
       return isSource ? await readFile(path, "utf8") : null;
     } catch {

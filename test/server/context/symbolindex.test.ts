@@ -124,6 +124,27 @@ suite("workspace index", () => {
     await index.idle();
     assert.equal(names(), "bc");
   });
+  test("passes by what appears where a walk passes by", async () => {
+    const { index, root, names } = await indexOf({ "x/1.ts": define("a") });
+    const files = {
+      ".history/x/1.ts": define("b"),
+      "x/node_modules/c/1.js": define("c"),
+      "x/venv/d.py": "def d(): pass",
+      "x/.e.ts": define("e"), // a hidden file is none of those
+    };
+    for (const [path, text] of Object.entries(files)) write(root, path, text);
+    const paths = [...Object.keys(files), ".history", "x/node_modules", "x/node_modules/c"];
+    index.filesChanged(paths.map((path) => join(root, path)));
+    await index.idle();
+    assert.equal(names(), "ae");
+    index.want([join(root, "x/node_modules/c/1.js")]); // which something imports
+    await index.idle();
+    assert.equal(names(), "ace");
+    write(root, "x/node_modules/c/1.js", define("d"));
+    index.filesChanged([join(root, "x/node_modules/c/1.js")]);
+    await index.idle();
+    assert.equal(names(), "ade");
+  });
   test("forgets a file that is gone, and all files of a folder", async () => {
     const { index, root, names } = await indexOf({
       "1.ts": define("a"),
