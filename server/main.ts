@@ -6,6 +6,8 @@ import {
   type ClientCapabilities,
   createConnection,
   DidChangeWatchedFilesNotification,
+  FileChangeType,
+  type FileEvent,
   type InlineCompletionItem,
   type InlineCompletionParams,
   InlineCompletionTriggerKind,
@@ -13,6 +15,7 @@ import {
   ProposedFeatures,
   TextDocumentSyncKind,
   TextDocuments,
+  WatchKind,
 } from "vscode-languageserver/node";
 import { TextDocument } from "vscode-languageserver-textdocument";
 import { namesNear } from "./context/names";
@@ -116,14 +119,19 @@ connection.onInitialized(() => {
     });
   }
   if (capabilities.workspace?.didChangeWatchedFiles?.dynamicRegistration === true) {
-    const watchers = watchedFiles.map((globPattern) => ({ globPattern }));
+    const changed = watchedFiles.map((globPattern) => ({ globPattern, kind: WatchKind.Change }));
+    // A folder that is moved or removed says nothing of what is in it, and no glob means folders alone.
+    const moved = { globPattern: "**/*", kind: WatchKind.Create | WatchKind.Delete };
+    const watchers = [...changed, moved];
     void connection.client.register(DidChangeWatchedFilesNotification.type, { watchers });
   }
 });
 
-connection.onDidChangeWatchedFiles(({ changes }) =>
-  completions.context.filesChanged(changes.flatMap(({ uri }) => fileOf(uri) ?? [])),
-);
+connection.onDidChangeWatchedFiles(({ changes }) => {
+  const paths = (events: readonly FileEvent[]) => events.flatMap(({ uri }) => fileOf(uri) ?? []);
+  const gone = changes.filter(({ type }) => type === FileChangeType.Deleted);
+  completions.context.filesChanged(paths(changes), paths(gone));
+});
 
 connection.onDidChangeConfiguration(async (change) => {
   const pushed = (change.settings as { ringside?: unknown } | null)?.ringside;

@@ -11,7 +11,7 @@ import { RecentEdits } from "./edits";
 import { Exclusion } from "./exclusion";
 import { ImportedFiles } from "./imported";
 import { importedOutlines, namedOutlines } from "./outline";
-import { fileOf } from "./paths";
+import { fileOf, foldersOver } from "./paths";
 import { Pins } from "./pins";
 import { fuse, type Ranked, type Ranking, sayingLines } from "./rank";
 import { changesGitIgnores, type IndexStatistics, SymbolIndex } from "./symbolindex";
@@ -135,14 +135,19 @@ export class Context {
     this.index.closedDocument(uri);
   }
 
-  /** Files and folders of the workspace that have appeared, changed or gone. */
-  filesChanged(paths: readonly string[]): void {
+  /** Files and folders of the workspace that have appeared, changed or gone; and those that are `gone`. */
+  filesChanged(paths: readonly string[], gone: readonly string[] = []): void {
     if (paths.some(changesGitIgnores)) {
       this.exclusion.forgetGitIgnores();
       this.indexAnew();
     }
     this.imports.forgetProjects();
     this.index.filesChanged(paths);
+    const all = new Set(gone);
+    this.pins.drop((uri) => {
+      const path = fileOf(uri);
+      return path !== null && [path, ...foldersOver(path)].some((each) => all.has(each));
+    });
   }
 
   /** A completion runs: nothing else is done until the returned function is called. */

@@ -1,6 +1,6 @@
 // Where a document lies, by its URI: of any scheme, and of any platform.
 
-import { relative, resolve, sep } from "node:path";
+import { dirname, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 /**
@@ -50,6 +50,14 @@ export function fileBehind(uri: string): string | null {
 
 export function uriOf(path: string): string {
   return pathToFileURL(path).href;
+}
+
+/** The folders that hold the file or folder at `path`, the nearest first. */
+export function* foldersOver(path: string): Iterable<string> {
+  for (let at = path; at !== dirname(at); ) {
+    at = dirname(at);
+    yield at;
+  }
 }
 
 /** `path` from `folder` on, with / between its parts; null if it is not inside. */

@@ -81,6 +81,13 @@ export class Pins {
     this.pinned = null;
   }
 
+  /** What is shown of the files that `isGone` names by their URIs goes; the rest stays where it is. */
+  drop(isGone: (file: string) => boolean): void {
+    if (this.pinned === null) return;
+    const candidates = this.pinned.candidates.filter(({ file }) => !isGone(file));
+    this.pinned = { ...this.pinned, candidates };
+  }
+
   private pin(
     { uri, line, isReady, budget }: Place,
     candidates: readonly Candidate[],

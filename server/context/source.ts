@@ -19,7 +19,7 @@ export function isSkippedFolder(name: string): boolean {
   return name.startsWith(".") || skippedFolders.has(name);
 }
 
-/** Globs of the files whose changes matter: sources, and what says how they are found. */
+/** Globs of the files whose text matters: sources, and what says how they are found. */
 export const watchedFiles: readonly string[] = [
   `**/*{${languages.flatMap(({ extensions }) => extensions).join(",")}}`,
   "**/{.gitignore,tsconfig.json,jsconfig.json,go.mod}",

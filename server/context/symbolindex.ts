@@ -7,7 +7,7 @@ import type { OpenDocument } from "../document";
 import { isAbort } from "../errors";
 import type { Background } from "./background";
 import type { Exclusion } from "./exclusion";
-import { fileOf, inside } from "./paths";
+import { fileOf, foldersOver, inside } from "./paths";
 import { isReadable, isSkippedFolder, isSourcePath, languageIdOf, MAX_FILE_BYTES } from "./source";
 import { type Definition, definitionsIn } from "./symbols";
 import { Walk } from "./walk";
@@ -38,6 +38,7 @@ export interface IndexStatistics {
 /** Nothing here throws, and nothing is done on the caller's time: files that can't be read are not in it. */
 export class SymbolIndex {
   private readonly entries = new Map<string, Entry>(); // by path, or by URI where that is no file
+  private readonly filesUnder = new Map<string, number>(); // how many entries, by each folder above them
   private readonly byName = new Map<string, readonly Located[]>();
   private readonly open = new Map<string, OpenDocument>(); // by path or URI
   private readonly wanted = new Set<string>(); // files to read before all others
@@ -59,6 +60,7 @@ export class SymbolIndex {
   useFolders(folders: readonly string[]): void {
     this.generation++;
     this.entries.clear();
+    this.filesUnder.clear();
     this.byName.clear();
     this.bytes = 0;
     this.walk.clear();
@@ -83,7 +85,8 @@ export class SymbolIndex {
 
   /** Files or folders that have appeared, changed or gone. Those that a walk would pass by are new to nobody. */
   filesChanged(paths: readonly string[]): void {
-    this.want(paths.filter((path) => this.has(path) || !this.isPassedBy(path)));
+    const isKnown = (path: string) => this.has(path) || this.filesUnder.has(path);
+    this.want(paths.filter((path) => isKnown(path) || !this.isPassedBy(path)));
   }
 
   /** The user is at `path`, whose surroundings are indexed first. */
@@ -210,15 +213,21 @@ export class SymbolIndex {
   private async read(path: string): Promise<string | null> {
     try {
       const found = await stat(path);
-      if (found.isDirectory() && !isSkippedFolder(basename(path))) this.walk.add(path);
+      if (found.isDirectory() && this.isWalked(path)) this.walk.add(path);
       const isSource = found.isFile() && isSourcePath(path) && found.size <= MAX_FILE_BYTES;
       return isSource ? await readFile(path, "utf8") : null;
     } catch {
-      for (const inside of [...this.entries.keys()]) {
-        if (inside.startsWith(path + sep)) this.forget(inside);
+      if (this.filesUnder.has(path)) {
+        for (const inside of [...this.entries.keys()]) {
+          if (inside.startsWith(path + sep)) this.forget(inside);
+        }
       }
       return null;
     }
+  }
+
+  private isWalked(folder: string): boolean {
+    return !isSkippedFolder(basename(folder)) && this.exclusion.becausePath(folder, true) === null;
   }
 
   private remember(path: string, definitions: readonly Located[]): void {
@@ -232,6 +241,16 @@ export class SymbolIndex {
     }
     this.entries.set(path, { definitions, bytes });
     this.bytes += bytes;
+    this.count(path, 1);
+  }
+
+  /** `more` entries are in the folders above `path`. */
+  private count(path: string, more: number): void {
+    for (const folder of foldersOver(path)) {
+      const files = (this.filesUnder.get(folder) ?? 0) + more;
+      if (files > 0) this.filesUnder.set(folder, files);
+      else this.filesUnder.delete(folder);
+    }
   }
 
   private forget(path: string): void {
@@ -244,6 +263,7 @@ export class SymbolIndex {
     }
     this.entries.delete(path);
     this.bytes -= entry.bytes;
+    this.count(path, -1);
   }
 }
 

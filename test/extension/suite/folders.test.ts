@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { renameSync, rmSync } from "node:fs";
 import * as vscode from "vscode";
 import { api, nothingToAccept, ready, trigger, type, until } from "./editor";
 
@@ -50,5 +51,30 @@ suite("a workspace of several folders", () => {
     assert.ok(await nothingToAccept(editor, 1000));
     const { why } = await api();
     assert.match(await why(editor.document.uri), /ignored by git \(generated\/ in /);
+  });
+
+  test("follows a folder that is renamed, and forgets one that is removed", async () => {
+    const tools = folder("tools");
+    const [one, other] = ["lengths", "widths"].map((name) => vscode.Uri.joinPath(tools, name));
+    const file = vscode.Uri.joinPath(one!, "metre.ts");
+    const text = new TextEncoder().encode("export function metresOf(feet: number): number {}\n");
+    await vscode.workspace.fs.writeFile(file, text);
+    const { why } = await api();
+    /** Waits until the definition is found at `path`; null: nowhere. */
+    const isAt = (path: string | null) =>
+      until(`metresOf to be at ${path}`, async () => {
+        // Far enough from where the last one was for all that is shown to be chosen anew.
+        const { document } = await openIn("shop", "cart.ts", `${"\n".repeat(32)}metresO`);
+        await type("f");
+        await new Promise((done) => setTimeout(done, 500));
+        const [, found = null] = /`([^`]*metre\.ts)`/.exec(await why(document.uri)) ?? [];
+        return found === path ? true : null;
+      });
+    await isAt("tools/lengths/metre.ts");
+    // As a terminal does it: of what is in a folder nobody says anything.
+    renameSync(one!.fsPath, other!.fsPath);
+    await isAt("tools/widths/metre.ts");
+    rmSync(other!.fsPath, { recursive: true });
+    await isAt(null);
   });
 });

@@ -96,6 +96,18 @@ suite("context", () => {
     assert.deepEqual(gather(new Context(), { ...here, text: line }, [{ ...copy, text: line }]), []);
     assert.equal(gather(new Context(), here, [{ ...copy, text: line }]).length, 1);
   });
+  test("shows nothing any more of files that are gone, alone or with their folder", async () => {
+    const files = { "here.ts": "one(); two(); ", "x/1.ts": "export function one() {}\n" };
+    const workspace = { ...files, "2.ts": "export function two() {}\n" };
+    const { context, open, root } = await workspaceOf(workspace);
+    const shown = () =>
+      gather(context, open("here.ts"), [], { offset: 14 }).map(({ path }) => path.slice(-4));
+    assert.deepEqual(shown().sort(), ["1.ts", "2.ts"]);
+    context.filesChanged([join(root, "x")], [join(root, "x")]);
+    assert.deepEqual(shown(), ["2.ts"]);
+    context.filesChanged([join(root, "2.ts")], [join(root, "2.ts")]);
+    assert.deepEqual(shown(), []);
+  });
   test("hides at once what the user's info/exclude begins to exclude", async () => {
     const files = { ".git/info/exclude": "", "own.ts": similar, "here.ts": parser };
     const { context, open, settle, wait, root } = await workspaceOf(files);

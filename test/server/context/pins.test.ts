@@ -46,6 +46,20 @@ function check(steps: readonly Step[], expected: readonly string[], tokens?: num
 
 suite("pinned snippets", () => {
   test("stand with the best last", () => check([{ names: "xyz" }], ["zyx"]));
+  test("go where their file goes, and leave the others where they are", () => {
+    const pins = new Pins(() => 0);
+    const place = { uri: "a", line: 0, isReady: true, budget: { tokens: 100, count } };
+    const shown = () =>
+      pins.choose(
+        place,
+        () => ranked("xyz"),
+        () => new Set(),
+      );
+    pins.drop(() => true); // nothing was chosen yet
+    const [z, , x] = shown();
+    pins.drop((file) => file === "y");
+    assert.deepEqual(shown(), [z, x]);
+  });
   test("stand with the most stable first", () => {
     let mixed: Ranked[] = [];
     mixed = [...ranked("e", "edit"), ...ranked("t", "tab"), ...ranked("i", "import")];

@@ -126,7 +126,8 @@ suite("context in the server", () => {
     check({}, async ({ connection, whyAt, watched, folder }) => {
       assert.ok(
         watched.some((glob) => glob.includes(".ts")) &&
-          watched.some((glob) => glob.includes(".gitignore")),
+          watched.some((glob) => glob.includes(".gitignore")) &&
+          watched.includes("**/*"), // folders
       );
       const uri = pathToFileURL(join(folder, "late.ts")).href;
       writeFileSync(join(folder, "late.ts"), "export function readLate(): void {}\n");

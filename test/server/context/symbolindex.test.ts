@@ -161,6 +161,24 @@ suite("workspace index", () => {
     await index.idle();
     assert.equal(names(), "bcd");
     assert.equal(index.statistics.definitions, 3);
+    renameSync(join(root, "z"), join(root, "My.Folder"));
+    index.filesChanged([join(root, "z"), join(root, "My.Folder")]);
+    await index.idle();
+    assert.equal(names(), "bcd");
+    assert.deepEqual(index.filesIn(join(root, "z")), []);
+    rmSync(join(root, "My.Folder"), { recursive: true });
+    index.filesChanged([join(root, "My.Folder", "y")]); // as some say it, the deepest alone
+    await index.idle();
+    assert.equal(names(), "bd");
+  });
+  test("walks no folder that appears and is ignored", async () => {
+    const { index, root, names } = await indexOf({ ".gitignore": "out/\n", "1.ts": define("a") });
+    write(root, "out/2.ts", define("b"));
+    write(root, ".cache/3.ts", define("c"));
+    write(root, "x/4.ts", define("d"));
+    index.filesChanged(["out", ".cache", "x"].map((folder) => join(root, folder)));
+    await index.idle();
+    assert.equal(names(), "ad");
   });
   test("takes an open document's text before its file's", async () => {
     const { index, root, names } = await indexOf({ "1.ts": define("a") });
