@@ -40,6 +40,9 @@ export interface Opened {
 }
 
 const AGAIN: Waits = { firstMs: 2_000, longestMs: 60_000 };
+// Answers that hold until the user changes a setting, a key or the server. All others may come from what
+// is between here and there, such as a hotel's sign-in page or a proxy before its server is up.
+const LASTING: ReadonlySet<number | null> = new Set([400, 401, 403, 404, 405, 422]);
 const LOADING_MS = 120_000; // servers that load a model when it is first asked for take their time
 
 /** The endpoint's API; throws an error for an address that can't be one. */
@@ -65,7 +68,7 @@ export function keyWarning(base: URL, key: string | null): string | null {
 }
 
 /**
- * An engine once the endpoint answers: what passes by itself is told and waited for. Rejects with
+ * An engine once the endpoint answers: what may pass by itself is told and waited for. Rejects with
  * AbortError once `signal` fires, and with a coded error for what only the user can change.
  */
 export async function openEndpoint(
@@ -82,13 +85,17 @@ export async function openEndpoint(
     } catch (error) {
       client.close();
       signal.throwIfAborted();
-      if (!(error instanceof EndpointError) || !error.passes) throw error;
+      if (!(error instanceof EndpointError) || lasts(error)) throw error;
       listener.failed(error);
       const askedMs = Math.min(waits.longestMs, error.retryAfterMs ?? 0);
       const waitMs = Math.max(backoffMs(failures, waits), askedMs);
       await delay(waitMs, undefined, { signal, ref: false });
     }
   }
+}
+
+function lasts({ status, code }: EndpointError): boolean {
+  return LASTING.has(status) || code === "ENDPOINT_UNAUTHORIZED"; // also of a key that can't be sent
 }
 
 async function open(

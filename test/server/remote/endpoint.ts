@@ -20,6 +20,8 @@ export class FakeEndpoint {
   closed = 0;
   /** Connections that were opened. */
   connections = 0;
+  /** What stands between a client and the endpoint, and answers in its place. */
+  between: Behaviour | null = null;
   models: unknown = { data: [{ id: "some-model" }] };
   /** The next POSTs meet these, one each; then `always`. */
   next: Behaviour[] = [];
@@ -59,7 +61,8 @@ export class FakeEndpoint {
     response.on("close", () => {
       if (!response.writableFinished) this.closed++;
     });
-    if (method === "GET" && path === "/v1/models") {
+    if (this.between !== null) this.between(response, heard);
+    else if (method === "GET" && path === "/v1/models") {
       response.writeHead(200, { "content-type": "application/json" });
       response.end(JSON.stringify(this.models));
     } else if (method === "GET") response.writeHead(404).end("Not Found");

@@ -212,20 +212,49 @@ suite("opening an endpoint", () => {
   const wishes = { model: null, key: null, contextTokens: 100, contextLimit: 4096, maxTokens: 8 };
   const quick = { ...wishes, limits: quickLimits, patience: quickPatience };
 
-  test("waits for one that is not there yet, and tells of it", async () => {
-    const { url } = endpoint;
-    await endpoint.stop();
+  /** Opens the endpoint at `url`, which fails as expected until `mend` is done. */
+  async function waits(url: string, expected: RegExp, mend: () => unknown) {
     const failures: unknown[] = [];
     const listener = { log: () => {}, changed: () => {}, failed: (e: unknown) => failures.push(e) };
     const signal = AbortSignal.timeout(5000);
-    const waits = { firstMs: 5, longestMs: 20 };
-    const opening = openEndpoint({ ...quick, endpoint: url }, listener, signal, waits);
-    while (failures.length < 2 && !signal.aborted) await delay(5);
-    assert.match(String(failures[0]), /nothing listens there/);
-    endpoint = await FakeEndpoint.start(Number(new URL(url).port));
+    const between = { firstMs: 5, longestMs: 20 };
+    const opening = openEndpoint({ ...quick, endpoint: url }, listener, signal, between);
+    while (failures.length < 2) await delay(5, undefined, { signal });
+    assert.match(String(failures[0]), expected);
+    await mend();
     const { engine } = await opening;
     assert.equal(engine.name, "some-model");
     engine.close();
+  }
+
+  test("waits for one that is not there yet, and tells of it", async () => {
+    const { url } = endpoint;
+    await endpoint.stop();
+    await waits(url, /nothing listens there/, async () => {
+      endpoint = await FakeEndpoint.start(Number(new URL(url).port));
+    });
+  });
+  test("waits while something stands between that answers in its place", async () => {
+    for (const [between, expected] of [
+      [answers(200, "<html>Sign in</html>", { "content-type": "text/html" }), /OpenAI-compatible/],
+      [answers(302, "", { location: "http://portal/" }), /redirects to http:\/\/portal/],
+      [answers(500), /fails \(500\)/],
+    ] as const) {
+      endpoint.between = between;
+      await waits(endpoint.url, expected, () => {
+        endpoint.between = null;
+      });
+    }
+  });
+  test("waits for no other answer to what only the user can change", async () => {
+    const listener = { log: () => {}, changed: () => {}, failed: () => {} };
+    for (const status of [400, 401, 403, 404, 405, 422]) {
+      endpoint.between = answers(status);
+      const signal = AbortSignal.timeout(5000);
+      await assert.rejects(openEndpoint({ ...quick, endpoint: endpoint.url }, listener, signal), {
+        status,
+      });
+    }
   });
   test("ends when another is chosen meanwhile", async () => {
     endpoint.always = answers(503);
