@@ -1,19 +1,12 @@
 // The commands of refactoring, one row each; package.json says when each of them can be run.
 
-import {
-  DiagnosticSeverity,
-  languages,
-  Range,
-  type TextDocument,
-  Uri,
-  window,
-  workspace,
-} from "vscode";
-import type { RefactorPreset, RefactorProblem } from "../../server/protocol";
+import { Range, Uri, window, workspace } from "vscode";
+import type { RefactorPreset } from "../../server/protocol";
 import { documentSchemes } from "../schemes";
 import { acceptAll, acceptOne } from "./accept";
 import type { RefactorController } from "./controller";
 import { type Instruction, presets } from "./presets";
+import { problemsIn } from "./problems";
 import { type Refactoring, SCHEME } from "./refactoring";
 
 export interface RefactorServices {
@@ -31,7 +24,6 @@ export interface RefactorArgument {
 }
 
 const SHOWN_MS = 3000; // of a message in the status bar
-const PROBLEMS = 50; // more are not told: the first ones are the cause of the rest
 
 type Run = (services: RefactorServices, argument?: unknown) => Promise<void> | void;
 
@@ -59,10 +51,11 @@ export const refactorCommands: Readonly<Record<string, Run>> = {
 
   "ringside.changeInstruction": withCurrent(async (controller, refactoring) => {
     const { uri, asked } = refactoring;
-    const does = await controller.instructions.ask(asked.problems.length > 0, asked.instruction);
-    if (does === undefined) return;
     const document = await workspace.openTextDocument(uri);
-    await controller.start(document, refactoring.selected, { ...asked, ...does });
+    const { line } = document.positionAt(refactoring.selected.start);
+    const { length } = problemsIn(document, line);
+    const does = await controller.instructions.ask(length > 0, asked.instruction);
+    if (does !== undefined) await controller.start(document, refactoring.selected, does);
   }),
 
   "ringside.clearInstructions": async ({ refactor }) => refactor.instructions.clear(),
@@ -110,25 +103,14 @@ async function start({ refactor }: RefactorServices, argument: RefactorArgument)
   const document = await workspace.openTextDocument(uri);
   const shown = [editor, ...window.visibleTextEditors].find((one) => one?.document === document);
   const range = argument.range ?? shown?.selection ?? new Range(0, 0, 0, 0);
-  const problems = problemsIn(document, range);
-  const does = given(argument) ?? (await refactor.instructions.ask(problems.length > 0));
+  const { length } = problemsIn(document, range.start.line);
+  const does = given(argument) ?? (await refactor.instructions.ask(length > 0));
   if (does === undefined) return;
   const selected = { start: document.offsetAt(range.start), end: document.offsetAt(range.end) };
-  await refactor.start(document, selected, { ...does, problems });
+  await refactor.start(document, selected, does);
 }
 
 function given({ preset, instruction = "" }: RefactorArgument): Instruction | null {
   if (preset === undefined && instruction.trim() === "") return null;
   return { preset: preset ?? null, instruction };
-}
-
-/** What is wrong with the document, the nearest to `range` first; the server knows what of it is the target. */
-function problemsIn(document: TextDocument, { start }: Range): RefactorProblem[] {
-  const distance = ({ line }: RefactorProblem) => Math.abs(line - start.line);
-  return languages
-    .getDiagnostics(document.uri)
-    .filter(({ severity }) => severity !== DiagnosticSeverity.Hint)
-    .map(({ range, message }) => ({ line: range.start.line, message }))
-    .sort((a, b) => distance(a) - distance(b))
-    .slice(0, PROBLEMS);
 }

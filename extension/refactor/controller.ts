@@ -22,8 +22,10 @@ import {
 } from "../../server/protocol";
 import type { Instructions } from "./instruction";
 import { explain } from "./messages";
+import type { Instruction } from "./presets";
 import { offsetOf, Proposal, type Span } from "./proposal";
-import { type Asked, Refactoring, SCHEME } from "./refactoring";
+import { problemsIn } from "./problems";
+import { Refactoring, SCHEME } from "./refactoring";
 import { ProposalView } from "./view";
 
 const HEARD_MS = 3000; // between two messages of progress: a screen reader says each of them
@@ -63,7 +65,12 @@ export class RefactorController implements Disposable {
    * Asks the model. Ends once all is written, or nothing is. One under way in `document` is over.
    * `attempt`: above 0, for another answer than the likeliest.
    */
-  async start(document: TextDocument, selected: Span, asked: Asked, attempt = 0): Promise<void> {
+  async start(
+    document: TextDocument,
+    selected: Span,
+    asked: Instruction,
+    attempt = 0,
+  ): Promise<void> {
     const before = this.find(document.uri);
     const refactoring = new Refactoring(document.uri, document.languageId, selected, asked);
     refactoring.attempt = attempt;
@@ -150,6 +157,7 @@ export class RefactorController implements Disposable {
       version: document.version,
       range: { start, end },
       attempt,
+      problems: problemsIn(document, start.line), // edits have moved or mended those of an earlier attempt
       ...asked,
     };
     const base = document.getText();

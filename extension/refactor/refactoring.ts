@@ -1,7 +1,6 @@
 // One refactoring: what was asked of which document, how far it is, and what is proposed.
 
 import { CancellationTokenSource, type Disposable, Uri, workspace } from "vscode";
-import type { RefactorProblem } from "../../server/protocol";
 import { type Instruction, titleOf } from "./presets";
 import { movedBy, type Proposal, type Span } from "./proposal";
 
@@ -9,10 +8,6 @@ export const SCHEME = "ringside-refactor";
 
 /** "asked": nothing is written yet; "done": it waits to be accepted or discarded. */
 export type State = "asked" | "writing" | "done";
-
-export interface Asked extends Instruction {
-  readonly problems: readonly RefactorProblem[];
-}
 
 let refactorings = 0;
 
@@ -37,7 +32,7 @@ export class Refactoring {
     readonly uri: Uri,
     readonly languageId: string,
     public selected: Span,
-    readonly asked: Asked,
+    readonly asked: Instruction,
   ) {
     this.proposalUri = Uri.from({ scheme: SCHEME, path: uri.path, query: this.id });
     this.listener = workspace.onDidChangeTextDocument(({ document, contentChanges }) => {

@@ -12,7 +12,7 @@ import { FakeEditor, provideVscode } from "./vscode";
 let editor = new FakeEditor();
 provideVscode(new Proxy({}, { get: (_, name) => editor.api[name as keyof FakeEditor["api"]] }));
 
-const asked = { preset: null, instruction: "Do it.", problems: [] };
+const asked = { preset: null, instruction: "Do it." };
 const target = { start: { line: 0, character: 0 }, end: { line: 0, character: 4 } };
 
 interface Asked {
@@ -83,6 +83,26 @@ suite("a refactoring that is over", () => {
     const { proposal } = refactoring;
     tell(requests[1]!.params.id, "");
     assert.notEqual(refactoring.proposal, proposal);
+  });
+});
+
+suite("what is wrong with a document", () => {
+  test("is told with each attempt as it is then", async () => {
+    const { controller, requests, begin } = start();
+    const problem = (line: number, severity = 0) => ({
+      range: { start: { line } },
+      message: `line ${line}`,
+      severity,
+    });
+    editor.diagnostics = [problem(7), problem(1), problem(0, 3)]; // the last one is a hint
+    const { refactoring } = await begin();
+    editor.diagnostics = [problem(4)];
+    void controller.regenerate(refactoring);
+    while (requests.length < 2) await delay(1);
+    assert.deepEqual(
+      requests.map(({ params }) => params.problems.map(({ line }) => line)),
+      [[1, 7], [4]],
+    );
   });
 });
 

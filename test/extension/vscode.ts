@@ -67,6 +67,8 @@ export class FakeEditor {
   );
   readonly commands: unknown[][] = [];
   edits = 0;
+  /** What is wrong with the document. */
+  diagnostics: readonly object[] = [];
   /** Answers the question that is shown. */
   choose: (button: string | undefined) => void = () => {};
   readonly api = {
@@ -77,6 +79,7 @@ export class FakeEditor {
       fire() {}
       dispose() {}
     },
+    DiagnosticSeverity: { Hint: 3 },
     Position,
     ProgressLocation: { Notification: 15 },
     Range,
@@ -88,7 +91,7 @@ export class FakeEditor {
     Uri,
     WorkspaceEdit: Edits,
     commands: { executeCommand: async (...given: unknown[]) => void this.commands.push(given) },
-    languages: { registerCodeLensProvider: listens },
+    languages: { getDiagnostics: () => this.diagnostics, registerCodeLensProvider: listens },
     window: {
       activeTextEditor: undefined,
       visibleTextEditors: [],
