@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { ExtensionContext, LogOutputChannel } from "vscode";
 import {
   CloseAction,
+  ErrorCodes,
   ErrorAction,
   LanguageClient,
   RevealOutputChannelOn,
@@ -30,6 +31,13 @@ export interface Listeners {
   activity(activity: Activity): void;
 }
 
+/** vscode-languageclient raises popups of its own, such as where a server that ended does not come back. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false); // told in the log; the status says what is wrong
+  }
+}
+
 export function createClient(
   context: ExtensionContext,
   log: LogOutputChannel,
@@ -37,7 +45,7 @@ export function createClient(
 ): LanguageClient {
   const module = join(context.extensionPath, "dist", "server.js");
   const ended: number[] = []; // times at which the server ended by itself
-  const client = new LanguageClient(
+  const client = new QuietClient(
     "ringside",
     "Ringside",
     { module, transport: TransportKind.ipc },
@@ -52,7 +60,11 @@ export function createClient(
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       synchronize: { configurationSection: "ringside" },
       initializationFailedHandler: (error) => {
-        listeners.status({ kind: "failed", code: "SERVER_STOPPED", message: String(error) });
+        const { code } = (error ?? {}) as { code?: unknown };
+        // Where the server ended meanwhile, the error handler has said more of it.
+        if (code !== ErrorCodes.PendingResponseRejected) {
+          listeners.status({ kind: "failed", code: "SERVER_STOPPED", message: String(error) });
+        }
         return false;
       },
       errorHandler: {

@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as vscode from "vscode";
+import { createClient } from "../../../extension/client";
 import {
   accept,
   api,
@@ -67,6 +75,34 @@ suite("the extension and its server", () => {
     await type("return ");
     const inserted = await accept(editor, "editor.action.inlineSuggest.commit");
     assert.notEqual(inserted.trim(), "");
+  });
+
+  test("a server that ends before it says anything shows in the status, with no popup", async () => {
+    const extensionPath = mkdtempSync(join(tmpdir(), "ringside-broken-"));
+    mkdirSync(join(extensionPath, "dist"));
+    writeFileSync(join(extensionPath, "dist", "server.js"), "process.exit(1);\n");
+    const context = { extensionPath, globalStorageUri: vscode.Uri.file(extensionPath) };
+    const log = vscode.window.createOutputChannel("Broken", { log: true });
+    const popups: string[] = [];
+    const { showErrorMessage } = vscode.window;
+    Object.assign(vscode.window, { showErrorMessage: async (text: string) => popups.push(text) });
+    let message = "";
+    const client = createClient(context as vscode.ExtensionContext, log, {
+      status: (status) => {
+        if (status.kind === "failed") message = status.message;
+      },
+      activity: () => {},
+    });
+    try {
+      await client.start().catch(() => {});
+      await until("it to be given up", () => (/6 times/.test(message) ? true : null));
+      await new Promise((done) => setTimeout(done, 500)); // what else would be said
+      assert.deepEqual(popups, []);
+      assert.match(message, /ended 6 times in three minutes. See the log/);
+    } finally {
+      Object.assign(vscode.window, { showErrorMessage });
+      log.dispose();
+    }
   });
 
   test("the restart command brings a new server", async () => {
