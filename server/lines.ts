@@ -34,5 +34,5 @@ export function unixBreaks(text: string): string {
 
 /** A copy, for what outlives the text: a slice would keep all of the text in memory. */
 export function own(text: string): string {
-  return Buffer.from(text).toString();
+  return Buffer.from(text, "utf16le").toString("utf16le"); // UTF-8 has no halves of a character, where a cut may leave one
 }

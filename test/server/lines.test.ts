@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
 import { TextDocument } from "vscode-languageserver-textdocument";
-import { breaksIn, lineEnd, lineStart, positionOf, unixBreaks } from "../../server/lines";
+import { breaksIn, lineEnd, lineStart, own, positionOf, unixBreaks } from "../../server/lines";
 
 /** Where the line of the bar starts and ends. */
 function check(source: string, start: number, end: number) {
@@ -36,6 +36,13 @@ suite("lines", () => {
           assert.deepEqual(positionOf(text, offset), document.positionAt(offset));
         },
       ),
+    ));
+  test("are copied as they are, cut characters too", () =>
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), fc.nat(), (text, cut) => {
+        const part = text.slice(cut % (text.length + 1));
+        assert.equal(own(part), part);
+      }),
     ));
   test("end with \\n for models", () => assert.equal(unixBreaks("a\r\nb\rc\n"), "a\nb\nc\n"));
   test("end with \\n for models, whatever they ended with", () =>
