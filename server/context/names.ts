@@ -23,7 +23,8 @@ interface Line {
 
 /** Each name once, the nearest before `offset` first, then those behind it, then those of enclosing blocks. */
 export function namesNear(text: string, offset: number): NameNear[] {
-  const from = lineStart(text, Math.max(0, offset - CHARACTERS_BEFORE));
+  const least = Math.max(0, offset - CHARACTERS_BEFORE);
+  const from = Math.max(lineStart(text, least), least - CHARACTERS_BEFORE); // a line may have no end
   const before = linesOf(text.slice(from, offset), from);
   const near = before.slice(-LINES_BEFORE);
   const enclosing = enclosingLines(before.slice(0, -LINES_BEFORE), indentOf(near[0]!.text));

@@ -40,6 +40,12 @@ suite("names near a cursor", () => {
   test("are none in an empty text", () => check("|", []));
   test("stand where they are said to behind a long text", () =>
     check(`${"unrelated = 1\n".repeat(900)}nearest(|`, ["nearest", "unrelated"]));
+  test("are looked for in no more of a long line", () => {
+    const text = `early${" ".repeat(15_000)}name${" ".repeat(7_000)}`;
+    assert.deepEqual(namesNear(text, text.length), [{ name: "name", offset: 15_005 }]);
+    const whole = `early${" ".repeat(10_000)}`; // less than twice the characters: the line's start counts
+    assert.deepEqual(namesNear(whole, whole.length), [{ name: "early", offset: 0 }]);
+  });
   test("are forty-eight at most", () => {
     const text = Array.from({ length: 100 }, (_, i) => `name${i}`).join(" ");
     assert.equal(namesNear(text, text.length).length, 48);
