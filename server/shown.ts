@@ -1,6 +1,8 @@
 // What becomes of a proposal that is shown, read from the edits alone: every editor sends those.
 
 const LOOKED_AT = 64; // characters of what stands behind
+/** What one key may write: its character, or beside it the new line's indentation, or what closes a bracket or quote. */
+const ONE_KEY = /^(?:\p{Any}|\n[ \t]*|\(\)|\[\]|\{\}|""|''|``)$/u;
 
 export interface ShownAt {
   readonly uri: string;
@@ -15,7 +17,7 @@ export interface ShownAt {
 
 /** What an edit did to the proposal that was shown. */
 export type Outcome =
-  /** `characters` were typed just as proposed, one key at a time. */
+  /** A key was typed that wrote `characters` just as proposed: one, or what the editor adds by itself too. */
   | { readonly kind: "typed"; readonly characters: number }
   /** `characters` of the `proposal` came at once; `whole`: to its end. */
   | {
@@ -62,7 +64,9 @@ export class ShownProposal {
     this.end = end;
     if (common === proposal.length) this.current = null;
     if (characters <= 0) return null;
-    if (characters === 1) return { kind: "typed", characters };
+    if (ONE_KEY.test(proposal.slice(common - characters, common))) {
+      return { kind: "typed", characters };
+    }
     return { kind: "accepted", characters, whole: common === proposal.length, proposal };
   }
 

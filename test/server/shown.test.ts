@@ -38,6 +38,18 @@ suite("what becomes of a proposal", () => {
       [typed, typed, accepted("b + c;", 4, true)],
     ));
   test("is typed to its end", () => check("b", ["x = b"], [typed]));
+  test("is typed where a key writes more than its character", () => {
+    const keys = (characters: number): Outcome => ({ kind: "typed", characters });
+    check("\n\t  b\n", ["x = \n\t  ", "x = \n\t  b", "x = \n\t  b\n"], [keys(4), typed, typed]);
+    check("\n\tb", ["x = \r\n\t"], [keys(2)]);
+    check("f()", ["x = f", "x = f()"], [typed, keys(2)]);
+    for (const pair of ["()", "[]", "{}", '""', "''", "``", "😀"]) {
+      check(`${pair};`, [`x = ${pair}`], [keys(2)]);
+    }
+    for (const word of ["(]", "\n b", "ab", ");", "\n\n"]) {
+      check(`${word};`, [`x = ${word}`], [accepted(`${word};`, word.length, false)]);
+    }
+  });
   test("is left for something else", () => check("b", ["x = c", "x = "], [null, null]));
   test("has no part in edits elsewhere", () => check("b", ["x = \ny"], [null]));
   test("is taken back and accepted again", () =>
@@ -66,7 +78,7 @@ suite("what becomes of a proposal", () => {
       assert.equal(show(0), true);
       assert.deepEqual(edited(8), accepted(proposal, 8, false));
       assert.equal(show(8), false);
-      assert.deepEqual(edited(11), accepted(proposal, 3, false));
+      assert.deepEqual(edited(11), { kind: "typed", characters: 3 }); // Enter, and the editor indents
       assert.deepEqual(edited(12), typed);
       assert.equal(show(12), false);
       assert.deepEqual(edited(14), accepted(proposal, 2, true));
