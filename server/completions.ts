@@ -119,10 +119,11 @@ export class Completions {
     this.debounce.reset();
   }
 
-  /** The document was opened or edited. */
-  edited(document: OpenDocument): void {
+  /** The document was opened or edited, and with it the `program` that it is a part of. */
+  edited(document: OpenDocument, program = document): void {
     this.usage.edited(document.uri, document.text);
-    this.context.changed(document);
+    this.trees.changed(program);
+    this.context.changed(program);
   }
 
   /** The document at `uri` is open no more. */

@@ -9,9 +9,10 @@ export interface OpenDocument {
   readonly text: string;
 }
 
-/** The last three parts of a path or URI: enough to tell what a file is about. */
+/** The last three parts of a path or a URI's path: enough to tell what a file is about. */
 export function shortPath(uri: string): string {
-  return decoded(uri).split(/[/\\]/).filter(Boolean).slice(-3).join("/");
+  const path = /^[a-z][\w+.-]+:/i.test(uri) ? uri.replace(/[?#].*/s, "") : uri; // in a path, # is a letter
+  return decoded(path).split(/[/\\]/).filter(Boolean).slice(-3).join("/");
 }
 
 /** A path may hold any percent sign; what is no UTF-8 stays as it is. */

@@ -11,6 +11,8 @@ import {
   type InlineCompletionItem,
   type InlineCompletionParams,
   InlineCompletionTriggerKind,
+  type NotebookCell,
+  type NotebookDocument,
   NotebookDocuments,
   ProposedFeatures,
   TextDocumentSyncKind,
@@ -26,7 +28,7 @@ import { coded, isAbort, RingsideError } from "./errors";
 import { downloadable } from "./models/list";
 import { pullModel } from "./models/requests";
 import { modelsDirectoryIn } from "./models/source";
-import { type Cell, cellInNotebook } from "./notebooks";
+import { cellAt, type Program, programOf, programUri } from "./notebooks";
 import {
   type EndpointKeyParams,
   endpointKeyChangedMethod,
@@ -85,6 +87,7 @@ let storesKeys = false; // the editor does, and is asked for them
 let settings: Settings = defaultSettings;
 let folders: string[] = []; // of the workspace, on this machine
 let recent: string[] = []; // URIs of open documents, the last edited or asked about first
+const programs = new Set<string>(); // URIs of notebooks' programs that were spoken of
 let current: AbortController | null = null; // of the completion under way
 
 connection.onInitialize((params) => {
@@ -163,13 +166,35 @@ function useSettings(value: unknown): void {
 
 documents.onDidChangeContent(({ document }) => {
   seen(document.uri);
-  completions.edited(asOpen(document));
-  completions.trees.changed(cellOf(document)?.document ?? asOpen(document));
+  completions.edited(asOpen(document), partOf(document).program);
 });
 documents.onDidClose(({ document }) => {
   recent = recent.filter((uri) => uri !== document.uri);
   completions.closed(document.uri);
 });
+
+// Cells are opened before their notebook is known, and are documents of their own until then.
+notebooks.onDidOpen((notebook) => joined(notebook, notebook.cells));
+notebooks.onDidChange(({ notebookDocument, cells }) => {
+  const { added = [], removed = [] } = cells ?? {};
+  if (added.length + removed.length > 0) joined(notebookDocument, added);
+});
+notebooks.onDidClose(({ uri }) => {
+  for (const program of programs) {
+    if (!program.startsWith(programUri(uri, ""))) continue;
+    programs.delete(program);
+    completions.closed(program);
+  }
+});
+
+/** The notebook has other cells than before, the `added` ones among them. */
+function joined(notebook: NotebookDocument, added: readonly NotebookCell[]): void {
+  for (const { document } of added) completions.closed(document);
+  const cells = notebook.cells.flatMap(({ document }) => documents.get(document) ?? []);
+  for (const languageId of new Set(cells.map((cell) => cell.languageId))) {
+    completions.context.changed(programIn(notebook, languageId).document);
+  }
+}
 
 function seen(uri: string): void {
   recent = [uri, ...recent.filter((other) => other !== uri)];
@@ -204,17 +229,15 @@ async function inlineCompletion(
   if (document === undefined || session.engine === null || refactors.busy) return [];
   seen(document.uri);
   const { uri } = document;
-  const others = recent.slice(1).flatMap((other) => documents.get(other) ?? []);
-  const cell = cellOf(document);
-  const shift = cell?.start ?? 0;
+  const { program, start: shift } = partOf(document);
   const offset = document.offsetAt(position);
   const list = context?.selectedCompletionInfo; // of suggestions, open with one of them selected
   const start = list === undefined ? offset : document.offsetAt(list.range.start);
   const invoked = context?.triggerKind === InlineCompletionTriggerKind.Invoked;
   const request = {
-    document: cell?.document ?? { ...asOpen(document) }, // as it is now: keys may come while it waits
+    document: { ...program }, // as it is now: keys may come while it waits
     offset: shift + offset,
-    others: others.map(asOpen),
+    others: othersThan(program.uri),
     invoked,
     alternatives: invoked, // a key asks for the next one too
     ...(list === undefined ? {} : { selected: { start: shift + start, text: list.text } }),
@@ -224,12 +247,37 @@ async function inlineCompletion(
   return proposals.map(({ text }) => ({ insertText: (list?.text ?? "") + text, range }));
 }
 
-/** The document as a cell of its notebook, if it is one. */
-function cellOf({ uri }: TextDocument): Cell | null {
-  const notebook = notebooks.findNotebookDocumentForCell(uri);
-  if (notebook === undefined) return null;
+/** What a document is a part of to a model: of its notebook's program, if it is a cell; else of itself. */
+function partOf(document: TextDocument): { program: OpenDocument; start: number } {
+  const notebook = notebooks.findNotebookDocumentForCell(document.uri);
+  if (notebook === undefined) return { program: asOpen(document), start: 0 };
+  const { document: program, starts } = programIn(notebook, document.languageId);
+  const start = starts.get(document.uri);
+  return start === undefined ? { program: asOpen(document), start: 0 } : { program, start };
+}
+
+function programIn(notebook: NotebookDocument, languageId: string): Program {
   const cells = notebook.cells.flatMap(({ document }) => documents.get(document) ?? []);
-  return cellInNotebook(uri, cells.map(asOpen));
+  const program = programOf(notebook, cells.map(asOpen), languageId);
+  programs.add(program.document.uri);
+  return program;
+}
+
+/** The other open documents, each notebook's program once; the last seen first. */
+function othersThan(uri: string): OpenDocument[] {
+  const taken = new Set([uri]);
+  return recent.flatMap((other) => {
+    const document = documents.get(other);
+    if (document === undefined || taken.has(nameOf(document))) return [];
+    taken.add(nameOf(document));
+    return partOf(document).program;
+  });
+}
+
+/** The URI of what the document is a part of. */
+function nameOf({ uri, languageId }: TextDocument): string {
+  const notebook = notebooks.findNotebookDocumentForCell(uri);
+  return notebook === undefined ? uri : programUri(notebook.uri, languageId);
 }
 
 function asOpen(document: TextDocument): OpenDocument {
@@ -246,17 +294,27 @@ function asOpen(document: TextDocument): OpenDocument {
 
 const MAX_ASKED = 12; // names whose definitions the editor is asked for at once
 
-/** What the editor knows of a document that is as the editor has it. */
+/** What the editor knows of a document that is as the editor has it; of a program, in the cell of `offset`. */
 async function definitionsNear(
   { uri, text }: OpenDocument,
   offset: number,
 ): Promise<readonly DefinitionNear[]> {
-  const document = documents.get(uri);
-  if (document === undefined || document.getText() !== text) return []; // a notebook, or text not yet written
-  const near = namesNear(text, offset).slice(0, MAX_ASKED);
-  const names = near.map((name) => document.positionAt(name.offset));
-  const params: DefinitionsParams = { uri, names };
-  return connection.sendRequest<DefinitionNear[]>(definitionsMethod, params);
+  const [, notebookUri = "", language = ""] = /^(.*)#(.*)$/s.exec(uri) ?? [];
+  const notebook = notebooks.getNotebookDocument(notebookUri);
+  const program = notebook && programIn(notebook, decodeURIComponent(language));
+  const document = documents.get((program && cellAt(program, offset)) ?? uri);
+  if (document === undefined) return [];
+  const { program: now, start } = partOf(document);
+  if (now.text !== text) return []; // text not yet written
+  const end = start + document.getText().length;
+  const near = namesNear(text, offset).filter((name) => start <= name.offset && name.offset <= end);
+  const names = near.slice(0, MAX_ASKED).map((name) => document.positionAt(name.offset - start));
+  const params: DefinitionsParams = { uri: document.uri, names };
+  const found = await connection.sendRequest<DefinitionNear[]>(definitionsMethod, params);
+  return found.map((definition) => {
+    const other = documents.get(definition.uri);
+    return other === undefined ? definition : { ...definition, uri: nameOf(other) };
+  });
 }
 
 connection.onRequest(statisticsMethod, () => completions.statistics.report());

@@ -1,33 +1,47 @@
-// A notebook's cell as a part of its program: the cells before and behind it are its surroundings.
+// A notebook's cells in one language as the program that they are: to a model it is one file, and the
+// cells before and behind one are its surroundings.
 
 import type { OpenDocument } from "./document";
 
-/** A cell within its notebook. */
-export interface Cell {
+export interface Notebook {
+  readonly uri: string;
+  /** Another one with each change of any cell. */
+  readonly version: number;
+}
+
+export interface Program {
   readonly document: OpenDocument;
-  /** Where the cell's own text starts in it, in UTF-16 units. */
-  readonly start: number;
+  /** Where each cell's text starts in the document's, in UTF-16 units; by the cells' URIs, in their order. */
+  readonly starts: ReadonlyMap<string, number>;
 }
 
 const BETWEEN = "\n\n"; // as formatters part what stands at the top of a file
 
-/**
- * The code cells of `cells` that are in the language of the one at `uri`, as one document; null if
- * there is no such cell. Its version changes with any of theirs.
- */
-export function cellInNotebook(uri: string, cells: readonly OpenDocument[]): Cell | null {
-  const cell = cells.find((each) => each.uri === uri);
-  if (cell === undefined) return null;
-  const same = cells.filter(({ languageId }) => languageId === cell.languageId);
-  const before = same.slice(0, same.indexOf(cell));
-  const head = before.map(({ text }) => text + BETWEEN).join("");
-  const tail = same
-    .slice(before.length + 1)
-    .map(({ text }) => BETWEEN + text)
-    .join("");
-  const version = same.reduce((sum, each) => sum + each.version, 0);
-  return {
-    document: { uri, languageId: cell.languageId, version, text: head + cell.text + tail },
-    start: head.length,
-  };
+/** The URI of a notebook's program in one language. It leads to the notebook's file, and is no cell's. */
+export function programUri(notebook: string, languageId: string): string {
+  return `${notebook}#${encodeURIComponent(languageId)}`;
+}
+
+/** The program in `languageId` of a notebook with these `cells`. */
+export function programOf(
+  { uri, version }: Notebook,
+  cells: readonly OpenDocument[],
+  languageId: string,
+): Program {
+  const starts = new Map<string, number>();
+  let text = "";
+  for (const cell of cells) {
+    if (cell.languageId !== languageId) continue;
+    if (starts.size > 0) text += BETWEEN;
+    starts.set(cell.uri, text.length);
+    text += cell.text;
+  }
+  return { document: { uri: programUri(uri, languageId), languageId, version, text }, starts };
+}
+
+/** The cell that `offset` of a program's text lies in, or behind. */
+export function cellAt({ starts }: Program, offset: number): string | null {
+  let found: string | null = null;
+  for (const [uri, start] of starts) if (start <= offset) found = uri;
+  return found;
 }

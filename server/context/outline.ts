@@ -7,7 +7,7 @@ import type { SnippetSource } from "../prompt";
 import { type Candidate, sameFamily } from "./candidate";
 import type { Imported } from "./imported";
 import { namesNear } from "./names";
-import { fileOf, uriOf } from "./paths";
+import { keyOf, uriOf } from "./paths";
 import type { Located, SymbolIndex } from "./symbolindex";
 
 const MAX_LINES = 24; // of one outline
@@ -49,7 +49,7 @@ export function namedOutlines(
   offset: number,
   index: SymbolIndex,
 ): Candidate[] {
-  const own = fileOf(document.uri) ?? document.uri;
+  const own = keyOf(document.uri);
   const byFile = new Map<string, Located[]>(); // in the order of the names
   for (const { name } of namesNear(document.text, offset)) {
     const definitions = index.find(name);

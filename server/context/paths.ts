@@ -48,6 +48,11 @@ export function fileBehind(uri: string): string | null {
   return fileOf(uri) ?? (path === undefined ? null : fileOf(`file://${path}`));
 }
 
+/** What tells documents apart: the path of a file, or the URI of what is none, or a part of one as a notebook's program is. */
+export function keyOf(uri: string): string {
+  return (uri.includes("#") ? null : fileOf(uri)) ?? uri;
+}
+
 export function uriOf(path: string): string {
   return pathToFileURL(path).href;
 }

@@ -7,7 +7,7 @@ import type { OpenDocument } from "../document";
 import { isAbort } from "../errors";
 import type { Background } from "./background";
 import type { Exclusion } from "./exclusion";
-import { fileOf, foldersOver, inside } from "./paths";
+import { foldersOver, inside, keyOf } from "./paths";
 import { isReadable, isSkippedFolder, isSourcePath, languageIdOf, MAX_FILE_BYTES } from "./source";
 import { type Definition, definitionsIn } from "./symbols";
 import { Walk } from "./walk";
@@ -72,14 +72,14 @@ export class SymbolIndex {
 
   /** The document is open, and has come to rest after an edit. */
   changed(document: OpenDocument): void {
-    const key = fileOf(document.uri) ?? document.uri;
+    const key = keyOf(document.uri);
     this.open.set(key, document);
     this.want([key]);
   }
 
   /** The document was closed: its file counts from now on. */
   closedDocument(uri: string): void {
-    const key = fileOf(uri) ?? uri;
+    const key = keyOf(uri);
     if (this.open.delete(key)) this.want([key]);
   }
 

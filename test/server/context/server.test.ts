@@ -140,4 +140,66 @@ suite("context in the server", () => {
         /defines what is named here \| `.*late\.ts`/,
       );
     }));
+  test("takes a notebook's cells for one file, also while they are opened and closed", () =>
+    check({}, async ({ connection, folder, asked }) => {
+      const notebook = pathToFileURL(join(folder, "n.ipynb")).href;
+      const cellUri = (name: string) =>
+        `vscode-notebook-cell:${new URL(notebook).pathname}#${name}`;
+      const cell = (name: string, text: string) => ({
+        ...{ uri: cellUri(name), languageId: "typescript", version: 1, text },
+      });
+      const one = cell("W0", "function readDigit(text: string): number {\n  return 1;\n}\n");
+      const two = cell("W1", "const text = readDigit;\nconst digit = ");
+      const cells = [one, two].map(({ uri }) => ({ kind: 2, document: uri }));
+      await connection.sendNotification("notebookDocument/didOpen", {
+        notebookDocument: { uri: notebook, notebookType: "x", version: 1, cells },
+        cellTextDocuments: [one, two],
+      });
+      /** What is shown beside the notebook, of all that the model is shown in the second cell. */
+      const others = async (character: number) => {
+        await delay(SETTLE_MS);
+        const textDocument = { uri: two.uri };
+        const position = { line: 1, character };
+        const context = { triggerKind: 1 };
+        await connection.sendRequest("textDocument/inlineCompletion", {
+          ...{ textDocument, position, context },
+        });
+        const why = await connection.sendRequest<string>("ringside/why", textDocument);
+        assert.match(why, /What stands before the cursor \| `[^`#]*\/n\.ipynb`/);
+        return Array.from(why.matchAll(/\| Other code[^|]*\| `([^`]*)`/g), ([, path]) => path);
+      };
+      assert.deepEqual(await others(14), []);
+      // The names are asked for where they stand in their cell, and it is the editor that knows it.
+      assert.equal(asked[0]!.uri, two.uri);
+      assert.deepEqual(asked[0]!.names[0], { line: 1, character: 6 });
+      const edit = (version: number, text: string) =>
+        connection.sendNotification("notebookDocument/didChange", {
+          notebookDocument: { uri: notebook, version },
+          change: {
+            cells: {
+              textContent: [
+                {
+                  document: { uri: one.uri, version },
+                  changes: [{ range: range(0, 0), text }],
+                },
+              ],
+            },
+          },
+        });
+      await edit(2, "// digit\n");
+      await edit(3, "// text\n");
+      const shown = await others(13);
+      assert.deepEqual(
+        shown.map((path) => path!.split("/").at(-1)),
+        ["editor.ts"], // and neither the cell nor what was edited there
+      );
+      await connection.sendNotification("notebookDocument/didClose", {
+        notebookDocument: { uri: notebook },
+        cellTextDocuments: [{ uri: one.uri }, { uri: two.uri }],
+      });
+    }));
 });
+
+function range(line: number, character: number) {
+  return { start: { line, character }, end: { line, character } };
+}
