@@ -28,7 +28,7 @@ import { coded, isAbort, RingsideError } from "./errors";
 import { downloadable } from "./models/list";
 import { pullModel } from "./models/requests";
 import { modelsDirectoryIn } from "./models/source";
-import { cellAt, type Program, programOf, programUri } from "./notebooks";
+import { OpenDocuments } from "./opened";
 import {
   type EndpointKeyParams,
   endpointKeyChangedMethod,
@@ -80,14 +80,20 @@ const session = new Session(
 );
 
 const { completions } = session;
+const opened = new OpenDocuments({
+  document: (uri) => {
+    const document = documents.get(uri);
+    return document && asOpen(document);
+  },
+  notebook: (uri) => notebooks.getNotebookDocument(uri),
+  notebookOf: (cell) => notebooks.findNotebookDocumentForCell(cell),
+});
 const refactors = new Refactors();
 
 let capabilities: ClientCapabilities = {};
 let storesKeys = false; // the editor does, and is asked for them
 let settings: Settings = defaultSettings;
 let folders: string[] = []; // of the workspace, on this machine
-let recent: string[] = []; // URIs of open documents, the last edited or asked about first
-const programs = new Set<string>(); // URIs of notebooks' programs that were spoken of
 let current: AbortController | null = null; // of the completion under way
 
 connection.onInitialize((params) => {
@@ -165,11 +171,12 @@ function useSettings(value: unknown): void {
 }
 
 documents.onDidChangeContent(({ document }) => {
-  seen(document.uri);
-  completions.edited(asOpen(document), partOf(document).program);
+  opened.seen(document.uri);
+  const part = opened.partOf(asOpen(document));
+  completions.edited(part.document, part.program);
 });
 documents.onDidClose(({ document }) => {
-  recent = recent.filter((uri) => uri !== document.uri);
+  opened.closed(document.uri);
   completions.closed(document.uri);
 });
 
@@ -180,24 +187,13 @@ notebooks.onDidChange(({ notebookDocument, cells }) => {
   if (added.length + removed.length > 0) joined(notebookDocument, added);
 });
 notebooks.onDidClose(({ uri }) => {
-  for (const program of programs) {
-    if (!program.startsWith(programUri(uri, ""))) continue;
-    programs.delete(program);
-    completions.closed(program);
-  }
+  for (const program of opened.closedNotebook(uri)) completions.closed(program);
 });
 
 /** The notebook has other cells than before, the `added` ones among them. */
 function joined(notebook: NotebookDocument, added: readonly NotebookCell[]): void {
   for (const { document } of added) completions.closed(document);
-  const cells = notebook.cells.flatMap(({ document }) => documents.get(document) ?? []);
-  for (const languageId of new Set(cells.map((cell) => cell.languageId))) {
-    completions.context.changed(programIn(notebook, languageId).document);
-  }
-}
-
-function seen(uri: string): void {
-  recent = [uri, ...recent.filter((other) => other !== uri)];
+  for (const program of opened.programsOf(notebook)) completions.context.changed(program);
 }
 
 connection.languages.inlineCompletion.on(async (params, token) => {
@@ -227,9 +223,9 @@ async function inlineCompletion(
 ): Promise<InlineCompletionItem[]> {
   const document = documents.get(textDocument.uri);
   if (document === undefined || session.engine === null || refactors.busy) return [];
-  seen(document.uri);
   const { uri } = document;
-  const { program, start: shift } = partOf(document);
+  opened.seen(uri);
+  const { program, start: shift } = opened.partOf(asOpen(document));
   const offset = document.offsetAt(position);
   const list = context?.selectedCompletionInfo; // of suggestions, open with one of them selected
   const start = list === undefined ? offset : document.offsetAt(list.range.start);
@@ -237,7 +233,7 @@ async function inlineCompletion(
   const request = {
     document: { ...program }, // as it is now: keys may come while it waits
     offset: shift + offset,
-    others: othersThan(program.uri),
+    others: opened.othersThan(program.uri),
     invoked,
     alternatives: invoked, // a key asks for the next one too
     ...(list === undefined ? {} : { selected: { start: shift + start, text: list.text } }),
@@ -245,39 +241,6 @@ async function inlineCompletion(
   const proposals = await session.complete(request, { uri, offset: start }, settings, signal);
   const range = list?.range ?? { start: position, end: position };
   return proposals.map(({ text }) => ({ insertText: (list?.text ?? "") + text, range }));
-}
-
-/** What a document is a part of to a model: of its notebook's program, if it is a cell; else of itself. */
-function partOf(document: TextDocument): { program: OpenDocument; start: number } {
-  const notebook = notebooks.findNotebookDocumentForCell(document.uri);
-  if (notebook === undefined) return { program: asOpen(document), start: 0 };
-  const { document: program, starts } = programIn(notebook, document.languageId);
-  const start = starts.get(document.uri);
-  return start === undefined ? { program: asOpen(document), start: 0 } : { program, start };
-}
-
-function programIn(notebook: NotebookDocument, languageId: string): Program {
-  const cells = notebook.cells.flatMap(({ document }) => documents.get(document) ?? []);
-  const program = programOf(notebook, cells.map(asOpen), languageId);
-  programs.add(program.document.uri);
-  return program;
-}
-
-/** The other open documents, each notebook's program once; the last seen first. */
-function othersThan(uri: string): OpenDocument[] {
-  const taken = new Set([uri]);
-  return recent.flatMap((other) => {
-    const document = documents.get(other);
-    if (document === undefined || taken.has(nameOf(document))) return [];
-    taken.add(nameOf(document));
-    return partOf(document).program;
-  });
-}
-
-/** The URI of what the document is a part of. */
-function nameOf({ uri, languageId }: TextDocument): string {
-  const notebook = notebooks.findNotebookDocumentForCell(uri);
-  return notebook === undefined ? uri : programUri(notebook.uri, languageId);
 }
 
 function asOpen(document: TextDocument): OpenDocument {
@@ -299,21 +262,18 @@ async function definitionsNear(
   { uri, text }: OpenDocument,
   offset: number,
 ): Promise<readonly DefinitionNear[]> {
-  const [, notebookUri = "", language = ""] = /^(.*)#(.*)$/s.exec(uri) ?? [];
-  const notebook = notebooks.getNotebookDocument(notebookUri);
-  const program = notebook && programIn(notebook, decodeURIComponent(language));
-  const document = documents.get((program && cellAt(program, offset)) ?? uri);
-  if (document === undefined) return [];
-  const { program: now, start } = partOf(document);
-  if (now.text !== text) return []; // text not yet written
-  const end = start + document.getText().length;
-  const near = namesNear(text, offset).filter((name) => start <= name.offset && name.offset <= end);
+  const part = opened.partAt(uri, offset);
+  const document = part === null ? undefined : documents.get(part.document.uri);
+  if (part === null || document === undefined || part.program.text !== text) return []; // not yet written
+  const { start } = part;
+  const end = start + part.document.text.length;
+  const near = namesNear(text, offset).filter((name) => start <= name.offset && name.offset < end);
   const names = near.slice(0, MAX_ASKED).map((name) => document.positionAt(name.offset - start));
   const params: DefinitionsParams = { uri: document.uri, names };
   const found = await connection.sendRequest<DefinitionNear[]>(definitionsMethod, params);
   return found.map((definition) => {
     const other = documents.get(definition.uri);
-    return other === undefined ? definition : { ...definition, uri: nameOf(other) };
+    return other === undefined ? definition : { ...definition, uri: opened.nameOf(asOpen(other)) };
   });
 }
 
