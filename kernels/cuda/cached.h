@@ -60,8 +60,14 @@ template <bool kSplit>
 __device__ inline void multiply_exact(float (&d)[4], const Split<kSplit, 4>& a, float b0,
                                       float b1) {
   const uint32_t b[2] = {float_to_bits(b0), float_to_bits(b1)};
-  if constexpr (kSplit) mma_tf32(d, a.low, b);
-  mma_tf32(d, a.high, b);
+  if constexpr (kSplit) {
+    add_apart(d, [&](float(&sum)[4]) {
+      mma_tf32(sum, a.low, b);
+      mma_tf32(sum, a.high, b);
+    });
+  } else {
+    mma_tf32(d, a.high, b);
+  }
 }
 
 // As in products.h. Of the rows' distance in values, 8 modulo 32 has no bank conflicts in either.

@@ -24,16 +24,6 @@
 
 namespace ringside::cuda {
 
-// Before a loop over an array that is to lie in registers; and before one whose turns, done at
-// once, would need too many registers.
-#if defined(RINGSIDE_EMULATED)
-#define RINGSIDE_UNROLL
-#define RINGSIDE_ONE_BY_ONE
-#else
-#define RINGSIDE_UNROLL _Pragma("unroll")
-#define RINGSIDE_ONE_BY_ONE _Pragma("unroll 1")
-#endif
-
 __host__ __device__ constexpr bool is_integer(Type type) { return type >= Type::int4; }
 __host__ __device__ constexpr bool is_super(Type type) {
   return type == Type::q4_k || type == Type::q5_k || type == Type::q6_k;

@@ -20,6 +20,16 @@
 #define RINGSIDE_MMA 1
 #endif
 
+// Before a loop over an array that is to lie in registers; and before one whose turns, done at
+// once, would need too many registers.
+#if defined(RINGSIDE_EMULATED)
+#define RINGSIDE_UNROLL
+#define RINGSIDE_ONE_BY_ONE
+#else
+#define RINGSIDE_UNROLL _Pragma("unroll")
+#define RINGSIDE_ONE_BY_ONE _Pragma("unroll 1")
+#endif
+
 namespace ringside {
 
 constexpr int kWarp = 32;

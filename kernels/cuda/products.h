@@ -71,14 +71,29 @@ struct Split {
   }
 };
 
+// Tensor cores cut off what falls below a sum's last bit: one that went through all keys there
+// would lose more than the second part of the floats is worth, so theirs is of eight and is added
+// outside.
+template <typename Products>
+__device__ inline void add_apart(float (&d)[4], Products products) {
+  float sum[4] = {};
+  products(sum);
+  RINGSIDE_UNROLL
+  for (int i = 0; i < 4; i++) d[i] += sum[i];
+}
+
 template <bool kSplit>
 __device__ inline void multiply(float (&d)[4], const Split<kSplit, 4>& a,
                                 const Split<kSplit, 2>& b) {
   if constexpr (kSplit) {
-    mma_tf32(d, a.low, b.high);
-    mma_tf32(d, a.high, b.low);
+    add_apart(d, [&](float(&sum)[4]) {
+      mma_tf32(sum, a.low, b.high);
+      mma_tf32(sum, a.high, b.low);
+      mma_tf32(sum, a.high, b.high);
+    });
+  } else {
+    mma_tf32(d, a.high, b.high);
   }
-  mma_tf32(d, a.high, b.high);
 }
 
 // A product of 16 rows with 8 columns takes 8 steps of the inner dimension. In which order they
