@@ -246,9 +246,11 @@ __device__ inline float bf16_bits_to_float(uint16_t bits) {
   return bits_to_float(uint32_t(bits) << 16);
 }
 
-// Rounds to the nearest, ties to even.
+// Rounds to the nearest, ties to even. A NaN stays one: the one that GPUs make, 0x7fffffff, would
+// be rounded to -0.
 __device__ inline uint16_t float_to_bf16_bits(float x) {
   const uint32_t bits = float_to_bits(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return uint16_t(bits >> 16 | 0x40);
   return uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 

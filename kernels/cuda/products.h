@@ -65,7 +65,9 @@ struct Split {
         high[i] = float_to_bits(x[i]);
         low[i] = float_to_bits(x[i] - bits_to_float(high[i] & 0xffffe000u));
       } else {
-        high[i] = float_to_bits(x[i]) + 0x1000u;
+        const uint32_t bits = float_to_bits(x[i]);
+        const bool is_finite = (bits & 0x7f800000u) != 0x7f800000u;  // a NaN may turn into -0
+        high[i] = is_finite ? bits + 0x1000u : bits;
       }
     }
   }

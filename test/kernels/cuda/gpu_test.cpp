@@ -2,6 +2,7 @@
 // ISA say of them.
 #include "gpu.h"
 
+#include <cmath>
 #include <vector>
 
 #include "device.h"
@@ -188,7 +189,8 @@ TEST_CASE("every half, bfloat16 and FP8 is the number that it stands for") {
   for (uint32_t i = 0; i < 65536; i++) {
     wrong += same(half[i], f16_to_float(uint16_t(i))) ? 0 : 1;
     const float value = std::bit_cast<float>(i * 65537u);
-    if (value == value) wrong += rounded[i] == float_to_bf16(value) ? 0 : 1;
+    wrong += rounded[i] == float_to_bf16(value) ? 0 : 1;
+    wrong += std::isnan(value) == std::isnan(bf16_to_float(rounded[i])) ? 0 : 1;
     if (i < 256) wrong += same(eight[i], f8_to_float(uint8_t(i))) ? 0 : 1;
   }
   CHECK(wrong == 0);
