@@ -118,6 +118,8 @@ inline unsigned ballot(bool vote) {
   return bits;
 }
 
+inline int first_lane(unsigned lanes) { return __builtin_ctz(lanes); }
+
 template <typename T>
 T* shared_memory() {
   return static_cast<T*>(emulator::dynamic_shared());

@@ -75,6 +75,9 @@ __device__ inline void sync_warp() { __syncwarp(); }
 __device__ inline unsigned ballot(bool vote) { return __ballot_sync(kAllLanes, vote); }
 #endif
 
+// Of a ballot with any vote.
+__device__ inline int first_lane(unsigned lanes) { return __ffs(int(lanes)) - 1; }
+
 // The block's dynamic shared memory, aligned to 16 bytes: as much as its launch asked for.
 template <typename T>
 __device__ inline T* shared_memory() {

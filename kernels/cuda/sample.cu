@@ -98,6 +98,19 @@ struct Distribution {
 
 __device__ Mass mass_of(float probability) { return Mass(probability * kUnit); }
 
+// bins[bin] += mass, of each lane that `adds`. A word's bits differ little in most of a vocabulary:
+// what a warp has for one bin is added at once, where 32 lanes would wait for one another.
+__device__ void add_to(Mass* bins, bool adds, int bin, Mass mass) {
+  for (unsigned rest = ballot(adds); rest != 0;) {
+    const int leader = first_lane(rest), its = shuffle(bin, leader);
+    const bool same = adds && bin == its;
+    Mass sum = same ? mass : 0;
+    for (int mask = kWarp / 2; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
+    if (lane_of() == leader) atomicAdd(&bins[bin], sum);
+    rest &= ~ballot(same);
+  }
+}
+
 // Where in the order of probabilities the cumulated mass first reaches `target`: the bits of that
 // probability, and the mass of those before. target 1 .. the total. The whole block calls it.
 struct Place {
@@ -112,11 +125,13 @@ __device__ Place find(const Distribution& distribution, Mass target) {
     for (int b = int(threadIdx.x); b < 256; b += kThreads) bins[b] = 0;
     __syncthreads();
     const Place place = found;
-    for (int i = int(threadIdx.x); i < distribution.count; i += kThreads) {
-      const float p = distribution.probability(i);
+    for (int first = 0; first < distribution.count; first += kThreads) {
+      const int i = first + int(threadIdx.x);
+      const float p = i < distribution.count ? distribution.probability(i) : 0.0f;
       const uint32_t key = float_to_bits(p);
       const bool candidate = shift == 24 || key >> (shift + 8) == place.key >> (shift + 8);
-      if (candidate) atomicAdd(&bins[key >> shift & 255], mass_of(p));
+      const Mass mass = mass_of(p);
+      add_to(bins, candidate && mass > 0, int(key >> shift & 255), mass);
     }
     __syncthreads();
     if (threadIdx.x == 0) {

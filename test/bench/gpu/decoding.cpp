@@ -61,7 +61,7 @@ Cost cost_of(const Model& model) {
       const FeedForward& one = layer.experts.front();
       for (const Matrix* m : {&one.gate, &one.up, &one.down}) add(*m, model.max_experts());
     }
-    const double row = 2.0 * c.kv_heads(int(l)) * c.head_dim * sizeof(float);  // of k and v
+    const double row = 2.0 * c.kv_heads(int(l)) * double(row_bytes(c.kv_cache, c.head_dim));
     if (layer.lightning) {
       cost.state_bytes += 2.0 * c.num_attention_heads * c.head_dim * c.head_dim * sizeof(float);
     } else {
@@ -151,10 +151,12 @@ struct Decoding {
 };
 
 // Rounds of tokens behind a prompt, each recorded step replayed.
-Decoding decode(Loaded& loaded, const std::vector<Token>& prompt, int rounds, int each) {
+Decoding decode(Loaded& loaded, const std::vector<Token>& prompt, const Sampling& sampling,
+                int rounds, int each) {
   loaded.sequence->truncate(0);
   const size_t last = read(loaded, prompt);
-  Decoder decoder(*loaded.model, *loaded.sequence, {}, loaded.model->config().vocab_size, last);
+  Decoder decoder(*loaded.model, *loaded.sequence, sampling, loaded.model->config().vocab_size,
+                  last);
   for (int i = 0; i < 16; i++) checked(decoder.next(true));
   std::vector<double> times;
   const size_t first = loaded.sequence->size();
@@ -179,7 +181,11 @@ void bench_model(Bench& bench, const Shape& shape) {
   std::vector<double> reads;
   for (int i = 0; i < (tiny ? 1 : 5); i++) reads.push_back(seconds_to_read(loaded, tokens));
   const Timing reading = timing_of(std::move(reads));
-  const auto decoding = decode(loaded, random_tokens(prompt, vocabulary, 2), rounds, each);
+  const auto prompted = random_tokens(prompt, vocabulary, 2);
+  const auto decoding = decode(loaded, prompted, {}, rounds, each);
+  // As alternatives are written: the editor asks for them with these.
+  const Sampling drawing{.temperature = 0.8f, .top_p = 0.95f, .seed = 1};
+  const auto drawn = decode(loaded, prompted, drawing, tiny ? 2 : 3, each);
 
   const double bytes = cost.weight_bytes + cost.state_bytes + cost.row_bytes * decoding.positions;
   const double rate = bytes / decoding.token.median;
@@ -189,21 +195,26 @@ void bench_model(Bench& bench, const Shape& shape) {
   const double operations =
       2 * cost.layer_values * n + 2 * cost.head_values + 4 * cost.query_values * n * n / 2;
   const double flops = operations / reading.median;
-  bench.report.row(
-      {text("model", shape.title), number("fileGigabytes", double(loaded.folder.bytes()) / 1e9),
-       hidden(number("writeSeconds", loaded.written)), number("loadSeconds", loaded.loaded),
-       number("decodeTokensPerSecond", 1 / decoding.token.median),
-       hidden(number("bestDecodeTokensPerSecond", 1 / decoding.token.least)),
-       number("decodeMilliseconds", 1e3 * decoding.token.median),
-       hidden(number("weightBytesPerToken", cost.weight_bytes)),
-       hidden(number("keyValueBytesPerToken", cost.row_bytes * decoding.positions)),
-       hidden(number("stateBytesPerToken", cost.state_bytes)),
-       hidden(number("meanPosition", decoding.positions)), number("megabytesPerToken", bytes / 1e6),
-       number("decodeGigabytesPerSecond", rate / 1e9),
-       percent("ofCopyBandwidth", bench.of_copy(rate)),
-       number("readTokensPerSecond", n / reading.median),
-       hidden(number("readSeconds", reading.median)), hidden(number("readOperations", operations)),
-       number("readTeraflops", flops / 1e12), percent("ofBf16Rate", bench.of_bf16(flops))});
+  bench.report.row({text("model", shape.title),
+                    number("fileGigabytes", double(loaded.folder.bytes()) / 1e9),
+                    hidden(number("writeSeconds", loaded.written)),
+                    number("loadSeconds", loaded.loaded),
+                    number("decodeTokensPerSecond", 1 / decoding.token.median),
+                    hidden(number("bestDecodeTokensPerSecond", 1 / decoding.token.least)),
+                    number("decodeMilliseconds", 1e3 * decoding.token.median),
+                    number("drawnMilliseconds", 1e3 * drawn.token.median),
+                    hidden(number("weightBytesPerToken", cost.weight_bytes)),
+                    hidden(number("keyValueBytesPerToken", cost.row_bytes * decoding.positions)),
+                    hidden(number("stateBytesPerToken", cost.state_bytes)),
+                    hidden(number("meanPosition", decoding.positions)),
+                    number("megabytesPerToken", bytes / 1e6),
+                    number("decodeGigabytesPerSecond", rate / 1e9),
+                    percent("ofCopyBandwidth", bench.of_copy(rate)),
+                    number("readTokensPerSecond", n / reading.median),
+                    hidden(number("readSeconds", reading.median)),
+                    hidden(number("readOperations", operations)),
+                    number("readTeraflops", flops / 1e12),
+                    percent("ofBf16Rate", bench.of_bf16(flops))});
 }
 
 }  // namespace
@@ -214,13 +225,14 @@ void bench_models(Bench& bench) {
       "models", "Models",
       "Random weights of these shapes, all layers on the GPU, batch 1. Decoding: recorded steps, " +
           std::string(tiny ? "6 tokens behind 20" : "7 rounds of 64 tokens behind 512") +
-          ", the median round by the host's clock. MB a token: the weights that it uses, keys and "
-          "values (float32) and states, each once; activations are not counted. Reading: " +
+          ", the median round by the host's clock; drawn: at temperature "
+          "0.8 with top_p 0.95. MB a token: the weights that it uses, keys and "
+          "values and states, each once; activations are not counted. Reading: " +
           std::string(tiny ? "40" : "2,048") +
           " tokens, until the first token behind them is known; operations of the products and of "
           "causal attention.",
-      {"shape", "file GB", "load s", "decode tokens/s", "ms a token", "MB a token", "GB/s",
-       "of copy", "read tokens/s", "read TFLOP/s", "of BF16"});
+      {"shape", "file GB", "load s", "decode tokens/s", "ms a token", "ms drawn", "MB a token",
+       "GB/s", "of copy", "read tokens/s", "read TFLOP/s", "of BF16"});
   const auto shapes = model_shapes(tiny);
   const auto& names = bench.options.models;
   for (const Shape& shape : shapes) {
