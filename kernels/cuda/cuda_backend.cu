@@ -191,7 +191,7 @@ size_t Cuda::reserved_bytes(const Limits& limits) const {
 
 void Cuda::begin(int position) {
   begun_ = position;
-  device_.upload(base_, &position, sizeof position);
+  move_to(device_.queue(), base_, position);
 }
 
 void Cuda::pass(int n) {
@@ -216,7 +216,10 @@ void Cuda::repeat(uint64_t key, const std::function<void()>& record) {
     try {
       record();
     } catch (...) {
-      device_.end_recording();
+      try {
+        device_.end_recording();
+      } catch (const DeviceError&) {  // says only that the recording has failed before
+      }
       throw;
     }
     repeated.graph = device_.end_recording();
@@ -241,8 +244,8 @@ Position Cuda::at(int position) const {
 // ---- drawing ----
 
 void Cuda::begin_sampling(const Sampling& sampling) {
-  const DrawState state{sampling.temperature, sampling.top_p, sampling.seed, 0};
-  device_.upload(draw_state_, &state, sizeof state);
+  begin_drawing(device_.queue(), draw_state_,
+                {sampling.temperature, sampling.top_p, sampling.seed, 0});
   drawn_ = 0;
 }
 

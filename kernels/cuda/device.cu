@@ -22,7 +22,10 @@ std::string version_text(int version) {  // 1000 major + 10 minor
 
 struct Graph::Recorded {
   cudaGraphExec_t graph = nullptr;
-  ~Recorded() { cudaGraphExecDestroy(graph); }
+  ~Recorded() {
+    if (graph != nullptr)
+      cudaGraphExecDestroy(graph);  // else an error for the next call to hear of
+  }
 };
 Graph::Graph() = default;
 Graph::~Graph() = default;
@@ -59,8 +62,8 @@ Device::Device(int index) : handles_(std::make_unique<Handles>()) {
   }
   info_ = describe_device(index);
   info_.free_bytes = free_bytes();
-  queue_ =
-      std::make_unique<Queue>(handles_->stream, info_.capability, properties.multiProcessorCount);
+  queue_ = std::make_unique<Queue>(handles_->stream, index, info_.capability,
+                                   properties.multiProcessorCount);
 }
 
 Device::~Device() { cudaSetDevice(handles_->index); }

@@ -127,7 +127,9 @@ void save_rows(const Queue& queue, const Snapshots& to, const KvCache& cache, in
 // Known on the host: going back is never recorded.
 void load_rows(const Queue& queue, const Snapshots& from, const KvCache& cache, int rows, int first,
                int position);
-// *base += n.
+// *base = position, and *base += n. What a kernel is given with its launch needs no copy that the
+// host might have to wait for.
+void move_to(const Queue& queue, int* base, int position);
 void move(const Queue& queue, int* base, int n);
 
 // ---- sample.cu ----
@@ -149,6 +151,7 @@ constexpr int kMaxDrawParts = 128;
 // logits [count] as Backend::mix says, with copied [n]. parts: as of draw().
 void mix(const Queue& queue, float* logits, int count, DrawPart* parts, const Candidate* copied,
          int n, float share);
+void begin_drawing(const Queue& queue, DrawState* state, DrawState first);
 // choices [2], the host's: draw number n goes to n mod 2. parts: memory for kMaxDrawParts.
 void draw(const Queue& queue, DrawState* state, Choice* choices, Token* next, DrawPart* parts,
           const float* logits, int count);

@@ -81,15 +81,17 @@ using StreamHandle = cudaStream_t;
 
 class Queue : public Precision {
  public:
-  Queue(StreamHandle stream, int capability, int processors)
-      : stream_(stream), capability_(capability), processors_(processors) {}
+  Queue(StreamHandle stream, int device, int capability, int processors)
+      : stream_(stream), device_(device), capability_(capability), processors_(processors) {}
 
   StreamHandle stream() const { return stream_; }
+  int device() const { return device_; }
   bool has_mma() const { return mma_ && capability_ >= 80; }
   int processors() const { return pretended_ > 0 ? pretended_ : processors_; }
 
  private:
   StreamHandle stream_;
+  int device_;
   int capability_;  // 10 major + minor
   int processors_;
 };
@@ -100,13 +102,17 @@ template <typename... Parameters, typename... Arguments>
 void launch(const Queue& queue, const char* name, void (*kernel)(Parameters...), const Grid& grid,
             Arguments... arguments) {
   const dim3 blocks(unsigned(grid.x), unsigned(grid.y), unsigned(grid.z));
+  // A stream takes kernels while its device is the thread's current one, and engines change
+  // threads.
 #if defined(__HIP__)
+  static_cast<void>(hipSetDevice(queue.device()));
   hipLaunchKernelGGL(kernel, blocks, dim3(unsigned(grid.threads)), grid.shared, queue.stream(),
                      static_cast<Parameters>(arguments)...);
   const hipError_t error = hipGetLastError();
   if (error != hipSuccess)
     throw DeviceError(std::string(name) + ": " + hipGetErrorString(error) + ".");
 #else
+  cudaSetDevice(queue.device());
   if (grid.shared > 48 * 1024) {  // more than that must be asked for
     cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                          cudaFuncAttributeMaxDynamicSharedMemorySize, int(grid.shared));

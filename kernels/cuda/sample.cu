@@ -243,7 +243,13 @@ __global__ void __launch_bounds__(kThreads)
   state->drawn++;
 }
 
+__global__ void begin_kernel(DrawState* state, DrawState first) { *state = first; }
+
 }  // namespace
+
+void begin_drawing(const Queue& queue, DrawState* state, DrawState first) {
+  launch(queue, "begin drawing", begin_kernel, {.threads = 1}, state, first);
+}
 
 void mix(const Queue& queue, float* logits, int count, DrawPart* parts, const Candidate* copied,
          int n, float share) {

@@ -54,6 +54,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+__global__ void move_to_kernel(int* base, int position) { *base = position; }
 __global__ void move_kernel(int* base, int n) { *base += n; }
 
 }  // namespace
@@ -84,6 +85,10 @@ void load_rows(const Queue& queue, const Snapshots& from, const KvCache& cache, 
          bytes % 4 == 0 ? load_rows_kernel<uint32_t> : load_rows_kernel<uint16_t>,
          {.x = position - first, .threads = kThreads}, from, cache, rows, first,
          int(bytes % 4 == 0 ? bytes / 4 : bytes / 2));
+}
+
+void move_to(const Queue& queue, int* base, int position) {
+  launch(queue, "move to", move_to_kernel, {.threads = 1}, base, position);
 }
 
 void move(const Queue& queue, int* base, int n) {
