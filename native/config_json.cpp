@@ -23,6 +23,9 @@ class Reader {
 
   const Json* find(std::string_view key) const { return json_.find(key); }
 
+  // Also one that is null, and so says "none".
+  bool has(std::string_view key) const { return json_.has(key); }
+
   int size(std::string_view key, int64_t min) const { return checked(key, json_.at(key), min); }
   int size(std::string_view key, int64_t min, int fallback) const {
     const Json* value = json_.find(key);
@@ -177,7 +180,7 @@ void read_attention(Config& c, const Reader& read) {
   c.group_norm_size = read.size("group_norm_size", 1, 1);
   c.linear_silu = read.flag("linear_silu", read.flag("use_linear_silu", false));
   c.linear_rope = read.flag("linear_rope", true);
-  c.sliding_window = read.size("sliding_window", 0, 0);
+  if (read.has("sliding_window")) c.sliding_window = read.size("sliding_window", 0, 0);
   if (c.window_on_demand || read.find("use_sliding_window") != nullptr) {
     // Of the layers behind max_window_layers.
     const bool slides = read.flag("use_sliding_window", false) &&

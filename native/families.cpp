@@ -137,6 +137,9 @@ void qwen3moe_defaults(Config& c) {
   c.norm_topk_prob = false;
 }
 
+// Mistral 7B's (Jiang et al. 2023), which transformers takes where a folder says nothing.
+void mistral_defaults(Config& c) { c.sliding_window = 4096; }
+
 void starcoder2_defaults(Config& c) {
   c.layer_norm = true;
   c.gelu = true;
@@ -163,7 +166,7 @@ constexpr Family kFamilies[] = {
     {"qwen3moe", "Qwen3MoeForCausalLM", "qwen3_moe", "qwen3moe", &kLlamaNames, qwen3moe_defaults,
      weights_normalized},
     {"llama", "LlamaForCausalLM", "llama", "llama", &kLlamaNames, no_defaults, llama_in_gguf},
-    {"mistral", "MistralForCausalLM", "mistral", "", &kLlamaNames, no_defaults, no_defaults},
+    {"mistral", "MistralForCausalLM", "mistral", "", &kLlamaNames, mistral_defaults, no_defaults},
     {"starcoder2", "Starcoder2ForCausalLM", "starcoder2", "starcoder2", &kStarcoderNames,
      starcoder2_defaults, starcoder2_window},
     {"bailingmoe", "BailingMoeForCausalLM", "", "bailingmoe", &kBailingNames, bailing_defaults,

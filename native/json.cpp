@@ -267,6 +267,12 @@ const Json* Json::find(std::string_view key) const {
   return nullptr;
 }
 
+bool Json::has(std::string_view key) const {
+  const Object& members = object();
+  return std::any_of(members.begin(), members.end(),
+                     [&](const Member& member) { return member.key == key; });
+}
+
 const Json& Json::at(std::string_view key) const {
   if (const Json* value = find(key)) return *value;
   throw JsonError("\"" + std::string(key) + "\" is missing");

@@ -52,7 +52,9 @@ class Json {
 
   // The member called `key`, or null if there is none or it is a JSON null.
   const Json* find(std::string_view key) const;
-  // The same, but throws when it is missing.
+  // Whether there is one, null too.
+  bool has(std::string_view key) const;
+  // The same as find(), but throws when it is missing.
   const Json& at(std::string_view key) const;
 
  private:

@@ -23,6 +23,11 @@ constexpr int kMaxParts = 1000;
                     where + ": " + what + ". Download or export the model again.");
 }
 
+// On Windows a path made of chars would be in the system's code page.
+fs::path utf8_path(const std::string& text) {
+  return fs::path(std::u8string(text.begin(), text.end()));
+}
+
 // "name-00002-of-00005.gguf": the name, the part and the count of them; false for another name.
 bool split_name(const std::string& file, std::string& name, int& part, int& count) {
   constexpr std::string_view kForm = "-00000-of-00000.gguf";  // 0: any digit
@@ -38,10 +43,11 @@ bool split_name(const std::string& file, std::string& name, int& part, int& coun
   return true;
 }
 
-std::string part_name(const std::string& name, int part, int count) {
+// Of `name` in UTF-8.
+fs::path part_name(const std::string& name, int part, int count) {
   char numbers[32];
   std::snprintf(numbers, sizeof numbers, "-%05d-of-%05d.gguf", part, count);
-  return name + numbers;
+  return utf8_path(name + numbers);
 }
 
 int number_of(const Gguf& gguf, std::string_view key, int fallback) {
@@ -118,7 +124,7 @@ void ModelFiles::open_gguf(const fs::path& path) {
               "its name says part " + std::to_string(part) + " of " + std::to_string(count));
     }
     for (int i = 1; i <= count; i++) {
-      add_part(folder_ / fs::path(part_name(name, i, count)), i, count);
+      add_part(folder_ / part_name(name, i, count), i, count);
     }
   }
   config_ = config_from_gguf(gguf_, where_);
@@ -173,8 +179,7 @@ void ModelFiles::open_folder() {
     if (file.find_first_of("/\\:") != std::string::npos || file == ".." || file.empty()) {
       corrupt(where_, "it names the file \"" + file + "\", which is not in its folder");
     }
-    const std::u8string name(file.begin(), file.end());
-    add_safetensors(folder_ / fs::path(name));
+    add_safetensors(folder_ / utf8_path(file));
   }
 }
 

@@ -129,6 +129,9 @@ TEST_CASE("a window that a file leaves out is the family's") {
   CHECK(of_folder("Qwen2ForCausalLM", R"("sliding_window": 64)") == 0);
   CHECK(of_folder("Qwen2ForCausalLM", R"("sliding_window": 64, "use_sliding_window": false)") == 0);
   CHECK(of_folder("MistralForCausalLM", R"("sliding_window": 64)") == 64);
+  CHECK(of_folder("MistralForCausalLM", R"("sliding_window": null)") == 0);
+  CHECK(of_folder("MistralForCausalLM", R"("unknown": 1)") == 4096);
+  CHECK(of_folder("LlamaForCausalLM", R"("unknown": 1)") == 0);
   // Where a file of another family says that there is none, there is none.
   const std::string off = R"("sliding_window": 64, "use_sliding_window": false)";
   CHECK(of_folder("LlamaForCausalLM", off) == 0);

@@ -178,6 +178,13 @@ TEST_CASE("a split model is one, and its parts must fit each other") {
     CHECK(files.config().family == "llama");
   }
   CHECK(ModelFiles(folder.path()).tensors().size() == 3);  // the only model of its folder
+  const auto elsewhere = folder.path() / u8"größe";
+  std::filesystem::create_directory(elsewhere);
+  for (const char8_t* end : {u8"-00001-of-00002.gguf", u8"-00002-of-00002.gguf"}) {
+    const auto own = elsewhere / (std::u8string(u8"größe") + end);
+    std::filesystem::copy(folder.path() / (std::u8string(u8"m") + end), own);
+  }
+  CHECK(ModelFiles(elsewhere).tensors().size() == 3);
 
   const auto refused = [&](const std::filesystem::path& at, ErrorCode code,
                            const std::string& expected) {
