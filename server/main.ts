@@ -128,10 +128,9 @@ connection.onInitialized(() => {
     });
   }
   if (capabilities.workspace?.didChangeWatchedFiles?.dynamicRegistration === true) {
-    const changed = watchedFiles.map((globPattern) => ({ globPattern, kind: WatchKind.Change }));
     // A folder that is moved or removed says nothing of what is in it, and no glob means folders alone.
     const moved = { globPattern: "**/*", kind: WatchKind.Create | WatchKind.Delete };
-    const watchers = [...changed, moved];
+    const watchers = [...watchedFiles.map((globPattern) => ({ globPattern })), moved];
     void connection.client.register(DidChangeWatchedFilesNotification.type, { watchers });
   }
 });
