@@ -166,6 +166,7 @@ async function pullSettings(): Promise<boolean> {
 function useSettings(value: unknown): void {
   settings = readSettings(value, (problem) => connection.console.warn(problem));
   completions.context.useRules(settings.excludedFiles);
+  completions.context.useLanguages(settings.disabledLanguages);
   completions.forget(); // what was given up as unsure may be wanted by now
 }
 

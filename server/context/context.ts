@@ -74,6 +74,7 @@ export class Context {
   private readonly weights: Weights;
   private readonly settling = new Map<string, NodeJS.Timeout>(); // by URI
   private folders: readonly string[] = [];
+  private off: ReadonlySet<string> = new Set(); // languages
   private finding = Promise.resolve(); // of imports
   private readonly now: () => number;
 
@@ -96,6 +97,12 @@ export class Context {
   /** The setting excludedFiles. What is shown of files that are excluded now goes at once. */
   useRules(excludedFiles: readonly string[]): void {
     if (this.exclusion.useRules(excludedFiles)) this.indexAnew();
+  }
+
+  /** The setting disabledLanguages: what is edited in them, such as notes or a commit's message, is no code to show. */
+  useLanguages(disabled: readonly string[]): void {
+    this.off = new Set(disabled);
+    this.pins.drop(({ source }) => source === "edit");
   }
 
   /** Who knows definitions beside the index. */
@@ -144,8 +151,8 @@ export class Context {
     this.imports.forgetProjects();
     this.index.filesChanged(paths);
     const all = new Set(gone);
-    this.pins.drop((uri) => {
-      const path = fileOf(uri);
+    this.pins.drop(({ file }) => {
+      const path = fileOf(file);
       return path !== null && [path, ...foldersOver(path)].some((each) => all.has(each));
     });
   }
@@ -211,7 +218,7 @@ export class Context {
     const around = wordsOf(text.slice(Math.max(0, offset - AROUND), offset + AROUND));
     const found = {
       tab: () => this.tabs.candidates(document, around, others),
-      edit: () => this.edits.candidates(uri),
+      edit: () => this.edits.candidates(uri, this.off),
       visited: () => this.visited.candidates(document),
       import: () => importedOutlines(this.imports.of(uri) ?? [], around, this.index),
       definition: () => this.definitions.candidates(uri),

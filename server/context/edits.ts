@@ -59,13 +59,13 @@ export class RecentEdits {
     this.edits = this.edits.filter((edit) => edit.uri !== uri);
   }
 
-  /** The last first; of the document at `uri` none, whose edits its own text shows. */
-  candidates(uri: string): Candidate[] {
+  /** The last first; of the document at `uri` none, whose edits its own text shows, and none of the languages `off`. */
+  candidates(uri: string, off: ReadonlySet<string>): Candidate[] {
     return this.edits
       .filter((edit) => edit.uri !== uri && this.now() - edit.time < RECENT_MS)
       .flatMap((edit) => {
         const open = this.documents.get(edit.uri);
-        if (open === undefined) return [];
+        if (open === undefined || off.has(open.document.languageId)) return [];
         const range = shownOf(edit);
         const text = textOf(linesOf(open.document, range.end), range);
         if (text.trim() === "") return []; // all of it was removed

@@ -81,10 +81,10 @@ export class Pins {
     this.pinned = null;
   }
 
-  /** What is shown of the files that `isGone` names by their URIs goes; the rest stays where it is. */
-  drop(isGone: (file: string) => boolean): void {
+  /** What `isGone` says is no longer shown; the rest stays where it is. */
+  drop(isGone: (candidate: Candidate) => boolean): void {
     if (this.pinned === null) return;
-    const candidates = this.pinned.candidates.filter(({ file }) => !isGone(file));
+    const candidates = this.pinned.candidates.filter((candidate) => !isGone(candidate));
     this.pinned = { ...this.pinned, candidates };
   }
 

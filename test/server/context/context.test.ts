@@ -219,6 +219,17 @@ suite("context", () => {
     );
     context.close();
   });
+  test("shows no edits of languages in which Ringside is off", async () => {
+    const { context, open } = await workspaceOf({ "a.ts": "run(1)\n" });
+    const notes = document("untitled:Untitled-1", "", "plaintext");
+    context.changed(notes);
+    context.changed({ ...notes, version: 2, text: "staging db: postgres://admin@db\n" });
+    const shown = () => gather(context, open("a.ts"), []).map(({ source }) => source);
+    assert.deepEqual(shown(), ["edit"]);
+    context.useLanguages(["plaintext", "markdown"]);
+    assert.deepEqual(shown(), []);
+    context.close();
+  });
   test("shows where the user was, though that file is closed", async () => {
     const { context, open } = await workspaceOf({
       "a.ts": "run(1)\n",

@@ -3,6 +3,8 @@ import { suite, test } from "node:test";
 import fc from "fast-check";
 import { RecentEdits } from "../../../server/context/edits";
 
+const none: ReadonlySet<string> = new Set();
+
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => `line${i}`);
 const uri = "file:///p/a.ts";
 
@@ -13,7 +15,7 @@ function check(texts: readonly (readonly string[])[], expected: readonly string[
     edits.changed({ uri, languageId: "typescript", version, text: lines.join("\n") });
   }
   const shown = edits
-    .candidates("file:///p/other.ts")
+    .candidates("file:///p/other.ts", none)
     .map(({ range }) => `${range!.start}-${range!.end}`);
   assert.deepEqual(shown, expected);
 }
@@ -49,10 +51,10 @@ suite("recent edits", () => {
     let now = 0;
     const edits = new RecentEdits(() => now);
     for (const text of ["a\n", "b\n"]) edits.changed({ uri, languageId: "c", version: 1, text });
-    assert.equal(edits.candidates("file:///p/other.ts").length, 1);
-    assert.equal(edits.candidates(uri).length, 0);
+    assert.equal(edits.candidates("file:///p/other.ts", none).length, 1);
+    assert.equal(edits.candidates(uri, none).length, 0);
     now = 11 * 60_000;
-    assert.equal(edits.candidates("file:///p/other.ts").length, 0);
+    assert.equal(edits.candidates("file:///p/other.ts", none).length, 0);
   });
   test("shows the line that was changed last, whatever was changed before", () => {
     const change = fc.record({ at: fc.nat(30), remove: fc.nat(3), add: fc.nat(3) });
@@ -67,7 +69,7 @@ suite("recent edits", () => {
           const fresh = Array.from({ length: add + 1 }, (_, k) => `new${i}.${k}`);
           lines = lines.toSpliced(Math.min(at, lines.length), remove, ...fresh);
           open(i + 1);
-          const [last] = edits.candidates("other");
+          const [last] = edits.candidates("other", none);
           assert.ok(last!.text.includes(`new${i}.0`), last!.text);
           assert.ok(
             last!.text

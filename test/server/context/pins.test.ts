@@ -57,7 +57,7 @@ suite("pinned snippets", () => {
       );
     pins.drop(() => true); // nothing was chosen yet
     const [z, , x] = shown();
-    pins.drop((file) => file === "y");
+    pins.drop(({ file }) => file === "y");
     assert.deepEqual(shown(), [z, x]);
   });
   test("stand with the most stable first", () => {
