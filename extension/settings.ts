@@ -8,7 +8,8 @@ function section(scope?: ConfigurationScope) {
 }
 
 export function get<Key extends keyof Settings>(key: Key): Settings[Key] {
-  return section().get<Settings[Key]>(key)!; // package.json has a default for each
+  const value = section().get<Settings[Key]>(key)!; // package.json has a default for each
+  return value === "" ? (null as Settings[Key]) : value; // a text that is none
 }
 
 /** Changes a setting where it is set now: in the workspace if it is set there, else for the user. */
@@ -16,10 +17,10 @@ export async function set<Key extends keyof Settings>(
   key: Key,
   value: Settings[Key],
 ): Promise<void> {
-  const { workspaceValue } = section().inspect(key) ?? {};
+  const { workspaceValue, defaultValue } = section().inspect(key) ?? {};
   const target =
     workspaceValue === undefined ? ConfigurationTarget.Global : ConfigurationTarget.Workspace;
-  await section().update(key, value, target);
+  await section().update(key, value === null && defaultValue === "" ? "" : value, target);
 }
 
 /** What the user excludes and what the workspace does: neither can show a model what the other keeps from it. */

@@ -35,7 +35,7 @@ async function renderChat(model: Chat, messages: readonly Message[]): Promise<Se
     throw new RingsideError(
       "MODEL_UNSUPPORTED",
       `The model ${model.name} has no chat template, so it can't follow instructions. Choose an ` +
-        `instruct model with "ringside.model"; \`ringside models\` lists some.`,
+        `instruct model with "Ringside: Choose a Model..." in VS Code; \`ringside models\` lists some.`,
     );
   }
   const nameOf = (id: number | null | undefined) =>

@@ -15,11 +15,11 @@ const properties = manifest.contributes.configuration.properties as Readonly<
   >
 >;
 
-/** The defaults, read from package.json: they stand nowhere else. */
+/** The defaults, read from package.json: they stand nowhere else. A text that is empty there is none. */
 export const defaultSettings: Settings = Object.fromEntries(
   Object.entries(properties).map(([key, { default: value }]) => [
     key.replace(/^ringside\./, ""),
-    value,
+    value === "" ? null : value,
   ]),
 ) as unknown as Settings;
 
@@ -85,7 +85,9 @@ export function readSettings(value: unknown, onProblem: (message: string) => voi
   const result: Record<string, unknown> = { ...defaultSettings };
   for (const key of Object.keys(accepts) as (keyof Settings)[]) {
     if (given[key] === undefined) continue;
-    if (accepts[key](given[key])) result[key] = given[key];
+    // The editor's fields for texts have no other way to be empty.
+    const value = given[key] === "" && defaultSettings[key] === null ? null : given[key];
+    if (accepts[key](value)) result[key] = value;
     else {
       const used = JSON.stringify(defaultSettings[key]);
       onProblem(

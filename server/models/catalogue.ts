@@ -71,7 +71,7 @@ export function choose(id: string): Choice {
   const known = (alike.length > 0 ? alike : catalogue).map((model) => model.id).join(", ");
   throw new RingsideError(
     "MODEL_NOT_FOUND",
-    `There is no model "${id}". Known are ${known}; \`ringside models\` lists them all.`,
+    `There is no model "${id}". Known are ${known}; "Ringside: Download a Model..." in VS Code and \`ringside models\` list them all.`,
   );
 }
 

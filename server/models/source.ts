@@ -73,6 +73,11 @@ function checked(path: string): string {
   );
 }
 
+/** What brings a model here: VS Code's users have no command line of Ringside's. */
+function downloads(id: string): string {
+  return `"Ringside: Download a Model..." in VS Code, or \`ringside pull ${id}\`,`;
+}
+
 /** What the engine loads of a model that is there, or MODEL_NOT_FOUND with what gets it. */
 function downloaded(choice: Choice, modelsDirectory: string): string {
   const variant = choice.variant!;
@@ -84,8 +89,8 @@ function downloaded(choice: Choice, modelsDirectory: string): string {
     "MODEL_NOT_FOUND",
     `${choice.model.name} (${variant.quantization}) ` +
       (began
-        ? `is not whole yet. \`ringside pull ${id}\` goes on where its download stopped.`
-        : `is not downloaded. \`ringside pull ${id}\` does so: ${bytesText(variant.totalBytes)}.`),
+        ? `is not whole yet. ${downloads(id)} goes on where its download stopped.`
+        : `is not downloaded. ${downloads(id)} does so: ${bytesText(variant.totalBytes)}.`),
   );
 }
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { suite, test } from "node:test";
 import { documentSchemes } from "../../extension/schemes";
 import manifest from "../../package.json";
+import { languageOf } from "../../server/languages";
 
 const source = ["commands.ts", "refactor/commands.ts"]
   .map((file) => readFileSync(join(__dirname, "../../extension", file), "utf8"))
@@ -68,6 +69,20 @@ suite("manifest", () => {
       properties.map(([, { order }]) => order),
       properties.map((_, i) => i + 1),
     );
+  });
+  test("has a field for each setting that is one value", () =>
+    // The editor's page of settings has none for what may be a text or null.
+    check(({ type }) => !([type].flat().includes("string") && Array.isArray(type))));
+  test("opens no new file in which nothing is proposed", () => {
+    const { walkthroughs, configuration } = manifest.contributes;
+    const off = configuration.properties["ringside.disabledLanguages"].default;
+    const texts = walkthroughs.flatMap(({ steps }) => steps.map(({ description }) => description));
+    const opens = texts.flatMap((text) => [...text.matchAll(/newUntitledFile\??([^)]*)\)/g)]);
+    assert.ok(opens.length > 0);
+    for (const [, argument] of opens) {
+      const { languageId } = JSON.parse(decodeURIComponent(argument!));
+      assert.ok(!off.includes(languageId) && languageOf(languageId) !== undefined);
+    }
   });
   test("bounds each number", () =>
     check(({ type, minimum, maximum }) => {

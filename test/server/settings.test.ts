@@ -28,7 +28,7 @@ suite("settings", () => {
     assert.deepEqual(Object.keys(properties).sort(), keys.map((key) => `ringside.${key}`).sort());
     for (const [key, { default: value }] of Object.entries(properties)) {
       const name = key.replace("ringside.", "") as keyof typeof defaultSettings;
-      assert.deepEqual(defaultSettings[name], value);
+      assert.deepEqual(defaultSettings[name], value === "" ? null : value);
     }
   });
   test("accepts its own defaults", () =>
@@ -42,16 +42,19 @@ suite("settings", () => {
   test("replaces what is wrong and says so", () => {
     const bad = { enabled: "yes", model: 3, device: "gpu", threads: -1, maxTokens: 0 };
     check(bad, ["enabled", "model", "device", "threads", "maxTokens"]);
-    check({ model: "", modelsDirectory: 1, mirror: "models.example.com" }, [
-      "model",
-      "modelsDirectory",
-      "mirror",
-    ]);
+    check({ modelsDirectory: 1, mirror: "models.example.com" }, ["modelsDirectory", "mirror"]);
     check({ disabledLanguages: [1], contextTokens: 1, debounceMs: Number.NaN }, [
       "disabledLanguages",
       "contextTokens",
       "debounceMs",
     ]);
+  });
+  test("takes an empty text, and null, for none", () => {
+    for (const none of ["", null]) {
+      const { model, endpoint, mirror } = check({ model: none, endpoint: none, mirror: none }, []);
+      assert.deepEqual([model, endpoint, mirror], [null, null, null]);
+    }
+    check({ device: "" }, ["device"]);
   });
   test("replaces a number that is no whole one", () => {
     const bad = { threads: 1.5, contextTokens: 100.5, maxTokens: 2.5, maxLines: 1.5 };

@@ -61,7 +61,7 @@ suite("model source", () => {
   test("says how to get a model that is not here", () => {
     checkNone(
       "qwen2.5-coder-7b",
-      /is not downloaded\. `ringside pull qwen2\.5-coder-7b-q4_k_m`.*4\.7 GB/,
+      /is not downloaded\. "Ringside: Download a Model\.\.\.".*`ringside pull qwen2\.5-coder-7b-q4_k_m`.*4\.7 GB/,
     );
     checkNone("no-such-model", /There is no model "no-such-model"/);
   });
