@@ -2,7 +2,7 @@
 // the status item, and told in the log.
 
 import { join } from "node:path";
-import type { ExtensionContext, LogOutputChannel } from "vscode";
+import { type ExtensionContext, type LogOutputChannel, Uri } from "vscode";
 import {
   CloseAction,
   ErrorCodes,
@@ -88,11 +88,11 @@ export function createClient(
           configuration: async (params, token, next) => {
             const answers = await next(params, token);
             if (!Array.isArray(answers)) return answers;
-            return params.items.map(({ section }, i) =>
-              section === "ringside"
-                ? { ...answers[i], excludedFiles: allExcludedFiles() }
-                : answers[i],
-            );
+            return params.items.map(({ section, scopeUri }, i) => {
+              if (section !== "ringside") return answers[i];
+              const scope = scopeUri === undefined ? undefined : Uri.parse(scopeUri);
+              return { ...answers[i], excludedFiles: allExcludedFiles(scope) };
+            });
           },
         },
         // A request that is under way when the server ends is rejected: nothing to show for it.

@@ -23,10 +23,13 @@ export async function set<Key extends keyof Settings>(
   await section().update(key, value === null && defaultValue === "" ? "" : value, target);
 }
 
-/** What the user excludes and what the workspace does: neither can show a model what the other keeps from it. */
-export function allExcludedFiles(): string[] {
+/**
+ * What the user excludes, what the workspace does, and its folder `scope`: none can show a model what
+ * another keeps from it.
+ */
+export function allExcludedFiles(scope?: ConfigurationScope): string[] {
   const { globalValue, workspaceValue, workspaceFolderValue, defaultValue } =
-    section().inspect<string[]>("excludedFiles") ?? {};
+    section(scope).inspect<string[]>("excludedFiles") ?? {};
   const lists = [defaultValue, globalValue, workspaceValue, workspaceFolderValue];
   return [...new Set(lists.flatMap((list) => (Array.isArray(list) ? list : [])))];
 }

@@ -21,7 +21,7 @@ import {
 } from "vscode-languageserver/node";
 import { TextDocument } from "vscode-languageserver-textdocument";
 import { namesNear } from "./context/names";
-import { fileOf } from "./context/paths";
+import { fileOf, uriOf } from "./context/paths";
 import { watchedFiles } from "./context/source";
 import type { OpenDocument } from "./document";
 import { coded, isAbort, RingsideError } from "./errors";
@@ -124,7 +124,7 @@ connection.onInitialized(() => {
       const gone = removed.map(({ uri }) => fileOf(uri));
       const come = added.flatMap(({ uri }) => fileOf(uri) ?? []);
       folders = [...folders.filter((folder) => !gone.includes(folder)), ...come];
-      completions.context.useFolders(folders);
+      void pullSettings().then(() => completions.context.useFolders(folders)); // they have their own
     });
   }
   if (capabilities.workspace?.didChangeWatchedFiles?.dynamicRegistration === true) {
@@ -153,9 +153,13 @@ connection.onDidChangeConfiguration(async (change) => {
 async function pullSettings(): Promise<boolean> {
   if (capabilities.workspace?.configuration !== true) return false;
   try {
-    const pulled: unknown = await connection.workspace.getConfiguration("ringside");
+    const asked = folders;
+    const [pulled, ...own]: unknown[] = await connection.workspace.getConfiguration([
+      { section: "ringside" },
+      ...asked.map((folder) => ({ scopeUri: uriOf(folder), section: "ringside" })),
+    ]);
     if (pulled === null) return false; // an editor that has none: what it began with holds
-    useSettings(pulled);
+    useSettings(pulled, new Map(asked.map((folder, i) => [folder, own[i]])));
     return true;
   } catch (error) {
     connection.console.warn(`The settings could not be read: ${coded(error).message}`);
@@ -163,9 +167,14 @@ async function pullSettings(): Promise<boolean> {
   }
 }
 
-function useSettings(value: unknown): void {
-  settings = readSettings(value, (problem) => connection.console.warn(problem));
-  completions.context.useRules(settings.excludedFiles);
+/** `inFolders`: what the folders of the workspace have, of which the excluded files are their own. */
+function useSettings(value: unknown, inFolders: ReadonlyMap<string, unknown> = new Map()): void {
+  const warn = (problem: string) => connection.console.warn(problem);
+  settings = readSettings(value, warn);
+  const excluded = Array.from(inFolders, ([folder, own]) => {
+    return [folder, readSettings(own, warn).excludedFiles] as const;
+  });
+  completions.context.useRules(settings.excludedFiles, new Map(excluded));
   completions.context.useLanguages(settings.disabledLanguages);
   completions.forget(); // what was given up as unsure may be wanted by now
 }

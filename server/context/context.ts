@@ -94,9 +94,12 @@ export class Context {
     this.indexAnew();
   }
 
-  /** The setting excludedFiles. What is shown of files that are excluded now goes at once. */
-  useRules(excludedFiles: readonly string[]): void {
-    if (this.exclusion.useRules(excludedFiles)) this.indexAnew();
+  /** The setting excludedFiles, and that of folders by their paths. What is shown of files that are excluded now goes at once. */
+  useRules(
+    excludedFiles: readonly string[],
+    inFolders?: ReadonlyMap<string, readonly string[]>,
+  ): void {
+    if (this.exclusion.useRules(excludedFiles, inFolders)) this.indexAnew();
   }
 
   /** The setting disabledLanguages: what is edited in them, such as notes or a commit's message, is no code to show. */

@@ -16,27 +16,37 @@ const LOOK_MS = 3000; // between two looks at files of git that the editor does 
  */
 export class Exclusion {
   private folders: readonly string[] = []; // and what they are links to
-  private patterns: readonly string[] = [];
+  private readonly links = new Map<string, string>(); // folders, by what they are links to
+  private patterns = "";
   private rules: Ignore = ignore();
+  private readonly folderRules = new Map<string, Ignore>(); // by folder
   private readonly git = new GitIgnores();
   private readonly known = new Map<string, string | null>(); // by URI: asked with each key
   private looked = Number.NEGATIVE_INFINITY; // when, as refresh's now
 
   /** Absolute paths of the workspace folders. */
   useFolders(paths: readonly string[]): void {
-    this.folders = [...new Set([...paths, ...paths.map((path) => behindLinks(path) ?? path)])];
+    this.links.clear();
+    for (const path of paths) this.links.set(behindLinks(path) ?? path, path);
+    this.folders = [...new Set([...paths, ...this.links.keys()])];
     this.git.watchedIn(paths);
     this.known.clear();
   }
 
   /**
-   * The setting excludedFiles: patterns as in .gitignore, relative to each workspace folder. False if
-   * they are what they were.
+   * The setting excludedFiles: patterns as in .gitignore, relative to each workspace folder; and what
+   * folders have for themselves beside it, by their paths. False if they are what they were.
    */
-  useRules(excludedFiles: readonly string[]): boolean {
-    if (excludedFiles.join("\n") === this.patterns.join("\n")) return false;
-    this.patterns = excludedFiles;
+  useRules(
+    excludedFiles: readonly string[],
+    inFolders: ReadonlyMap<string, readonly string[]> = new Map(),
+  ): boolean {
+    const patterns = JSON.stringify([excludedFiles, ...inFolders]);
+    if (patterns === this.patterns) return false;
+    this.patterns = patterns;
     this.rules = ignore().add(excludedFiles);
+    this.folderRules.clear();
+    for (const [folder, own] of inFolders) this.folderRules.set(folder, ignore().add(own));
     this.known.clear();
     return true;
   }
@@ -89,7 +99,7 @@ export class Exclusion {
   /** The same, and no link is followed; of a folder: whether everything in it is excluded. */
   becausePath(path: string, isFolder = false): string | null {
     const folder = this.folderOf(path);
-    const byName = this.byName(pathOf(path), folder === null ? null : pathOf(folder), isFolder);
+    const byName = this.byName(pathOf(path), folder, isFolder);
     return byName ?? this.git.because(folder ?? dirname(path), path, isFolder);
   }
 
@@ -106,11 +116,16 @@ export class Exclusion {
     const end = isFolder ? "/" : "";
     const secret = secretPattern(path + end);
     if (secret !== null) return `usually holds secrets (${secret})`;
-    const from =
-      folder !== null && path.startsWith(`${folder}/`) ? path.slice(folder.length + 1) : path;
+    const start = folder === null ? "" : `${pathOf(folder)}/`;
+    const from = path.startsWith(start) ? path.slice(start.length) : path;
     if (!ignore.isPathValid(from)) return null;
-    const { rule } = this.rules.test(from + end);
-    return rule === undefined ? null : `excluded by the setting "excludedFiles" (${rule.pattern})`;
+    const own =
+      folder === null ? undefined : this.folderRules.get(this.links.get(folder) ?? folder);
+    for (const rules of own === undefined ? [this.rules] : [this.rules, own]) {
+      const { ignored, rule } = rules.test(from + end);
+      if (ignored) return `excluded by the setting "excludedFiles" (${rule?.pattern})`;
+    }
+    return null;
   }
 }
 

@@ -53,6 +53,31 @@ suite("a workspace of several folders", () => {
     assert.match(await why(editor.document.uri), /ignored by git \(generated\/ in /);
   });
 
+  test("heeds what one of them excludes in its own settings", async () => {
+    const settings = vscode.workspace.getConfiguration("ringside", folder("tools"));
+    const { WorkspaceFolder } = vscode.ConfigurationTarget;
+    await settings.update("excludedFiles", ["own.ts"], WorkspaceFolder);
+    const { why } = await api();
+    /** Waits until what is said of own.ts in the folder `name` is as `expected`. */
+    const waitFor = async (name: string, expected: RegExp) => {
+      const uri = vscode.Uri.joinPath(folder(name), "own.ts");
+      await vscode.workspace.fs.writeFile(uri, new TextEncoder().encode("export const row = "));
+      await openIn(name, "own.ts", "1 + ");
+      await until(`${expected} of ${name}`, async () => {
+        await type("1"); // the settings may not have come yet
+        await trigger();
+        await new Promise((done) => setTimeout(done, 300));
+        return expected.test(await why(uri)) ? true : null;
+      });
+    };
+    try {
+      await waitFor("tools", /excluded by the setting "excludedFiles" \(own\.ts\)/);
+      await waitFor("shop", /What the model was shown/);
+    } finally {
+      await settings.update("excludedFiles", undefined, WorkspaceFolder);
+    }
+  });
+
   test("follows a folder that is renamed, and forgets one that is removed", async () => {
     const tools = folder("tools");
     const [one, other] = ["lengths", "widths"].map((name) => vscode.Uri.joinPath(tools, name));

@@ -74,6 +74,21 @@ suite("exclusion", () => {
     ));
   test("takes the user's patterns from the workspace folder on", () =>
     check({}, ["/gen/"], "src/gen/a.ts", null));
+  test("takes a folder's own patterns there alone, beside the user's", () => {
+    const [one, other] = [folderWith({ "gen/a.ts": "" }), folderWith({ "gen/a.ts": "" })];
+    const exclusion = new Exclusion();
+    exclusion.useFolders([one, other]);
+    const own = new Map([[one, ["/gen/", "!a.sql"]]]);
+    assert.equal(exclusion.useRules(["*.sql"], own), true);
+    assert.equal(exclusion.useRules(["*.sql"], own), false);
+    const because = (folder: string, path: string) => exclusion.becauseFile(join(folder, path));
+    assert.match(String(because(one, "gen/a.ts")), /excludedFiles" \(\/gen\/\)/);
+    assert.equal(because(other, "gen/a.ts"), null);
+    assert.match(String(because(one, "a.sql")), /excludedFiles/);
+    assert.match(String(because(other, "a.sql")), /excludedFiles/);
+    assert.equal(exclusion.useRules(["*.sql"]), true);
+    assert.equal(because(one, "gen/a.ts"), null);
+  });
   test("takes the user's exceptions", () => check({}, ["*.sql", "!a.sql"], "a.sql", null));
   test("lets no exception of the user reveal a secret", () =>
     check({}, ["!.env"], ".env", /secrets/));
