@@ -48,7 +48,7 @@ export async function activate(context: ExtensionContext): Promise<Api> {
     log,
     status.item,
     refactor,
-    registerActions(),
+    registerActions(() => status.current),
     ...offerKeys(client, secrets),
     workspace.registerTextDocumentContentProvider(whyScheme, whyPage),
     ...followEditor(status),

@@ -263,7 +263,8 @@ export class Session {
     this.showsFailure = false;
     this.told = null;
     const { engine, device, says } = this;
-    this.listener.status({ kind: "ready", model: engine.name, device, says });
+    const { name: model, canChat } = engine;
+    this.listener.status({ kind: "ready", model, device, says, canChat });
   }
 
   /** A completion of `engine` failed. Where the GPU was lost, the model is loaded on the CPU. */

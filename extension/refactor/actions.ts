@@ -10,11 +10,16 @@ import {
   languages,
   Range,
 } from "vscode";
+import type { Status } from "../../server/protocol";
 import { documentSchemes } from "../schemes";
+import { get } from "../settings";
 import type { RefactorArgument } from "./commands";
 
-const provider: CodeActionProvider = {
+/** What the model that runs now can do: a fix that it can't write would stand in every menu. */
+const providerFor = (status: () => Status): CodeActionProvider => ({
   provideCodeActions({ uri }, range, { diagnostics, triggerKind }) {
+    const now = status();
+    if (now.kind !== "ready" || !get("enabled")) return [];
     const action = (title: string, kind: CodeActionKind, argument: RefactorArgument) => {
       const made = new CodeAction(title, kind);
       made.command = { title, command: "ringside.refactor", arguments: [argument] };
@@ -22,7 +27,7 @@ const provider: CodeActionProvider = {
     };
     const wrong = diagnostics.filter(({ severity }) => severity <= DiagnosticSeverity.Warning);
     const actions: CodeAction[] = [];
-    if (wrong[0] !== undefined) {
+    if (wrong[0] !== undefined && now.canChat) {
       // Around the problem: where it shows is seldom all that has to change.
       const place = wrong[0].range.start;
       const argument = { uri, range: new Range(place, place), preset: "fix" } as const;
@@ -33,16 +38,22 @@ const provider: CodeActionProvider = {
     // At every cursor, a lightbulb would say nothing.
     if (!range.isEmpty || triggerKind === CodeActionTriggerKind.Invoke) {
       const { RefactorRewrite } = CodeActionKind;
-      actions.push(action("Refactor with Ringside...", RefactorRewrite, { uri, range }));
+      actions.push(
+        now.canChat
+          ? action("Refactor with Ringside...", RefactorRewrite, { uri, range })
+          : action("Rewrite This Block with Ringside", RefactorRewrite, {
+              ...{ uri, range, preset: "rewrite" },
+            }),
+      );
     }
     return actions;
   },
-};
+});
 
-export function registerActions(): Disposable {
+export function registerActions(status: () => Status): Disposable {
   return languages.registerCodeActionsProvider(
     documentSchemes.map((scheme) => ({ scheme })),
-    provider,
+    providerFor(status),
     { providedCodeActionKinds: [CodeActionKind.QuickFix, CodeActionKind.RefactorRewrite] },
   );
 }

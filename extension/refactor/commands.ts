@@ -1,16 +1,19 @@
 // The commands of refactoring, one row each; package.json says when each of them can be run.
 
 import { Range, Uri, window, workspace } from "vscode";
-import type { RefactorPreset } from "../../server/protocol";
+import { cantChat, type RefactorPreset, type Status } from "../../server/protocol";
 import { documentSchemes } from "../schemes";
 import { acceptAll, acceptOne } from "./accept";
 import type { RefactorController } from "./controller";
+import { explain } from "./messages";
 import { type Instruction, presets } from "./presets";
 import { problemsIn } from "./problems";
 import { type Refactoring, SCHEME } from "./refactoring";
 
 export interface RefactorServices {
   readonly refactor: RefactorController;
+  /** What the server said last. */
+  readonly status: { readonly current: Status };
 }
 
 /** What code actions, code lenses and the user's own keys give to a command; all of it may lack. */
@@ -92,12 +95,20 @@ function read(argument: unknown): RefactorArgument {
   };
 }
 
-async function start({ refactor }: RefactorServices, argument: RefactorArgument): Promise<void> {
+async function start(
+  { refactor, status: { current } }: RefactorServices,
+  argument: RefactorArgument,
+): Promise<void> {
   const editor = window.activeTextEditor;
   const meant = argument.uri ?? editor?.document.uri;
   const uri = meant?.scheme === SCHEME ? refactor.find(meant)?.uri : meant; // of a proposal, its file
   if (uri === undefined || !documentSchemes.includes(uri.scheme)) {
     window.setStatusBarMessage("There is no code here to refactor", SHOWN_MS);
+    return;
+  }
+  if (current.kind === "ready" && !current.canChat && argument.preset !== "rewrite") {
+    // Before the user writes an instruction for nothing.
+    explain({ kind: "refused", code: "CANT_CHAT", message: cantChat(current.model) }, () => {});
     return;
   }
   const document = await workspace.openTextDocument(uri);

@@ -70,6 +70,10 @@ export type RefactorResult =
   | { readonly kind: "refused"; readonly code: RefusalCode; readonly message: string }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
 
+/** What a refusal with CANT_CHAT says. */
+export const cantChat = (model: string) =>
+  `${model} follows no instructions: it completes code only.`;
+
 export type RefusalCode =
   | "NO_MODEL" // none is loaded yet
   | "CANT_CHAT" // the model follows no instructions

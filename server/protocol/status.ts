@@ -8,6 +8,8 @@ export type Status =
       readonly device: string;
       /** What its self-test says: how fast it is here, and what it can't do. And why no GPU runs it, if one should. */
       readonly says: readonly string[];
+      /** Whether the model follows instructions; if not, it completes code only. */
+      readonly canChat: boolean;
     }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
 

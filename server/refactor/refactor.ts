@@ -4,12 +4,13 @@ import type { OpenDocument } from "../document";
 import { coded, isAbort } from "../errors";
 import type { Generator } from "../generator";
 import { sizesIn } from "../prompt";
-import type {
-  RefactorParams,
-  RefactorProgress,
-  RefactorResult,
-  RefusalCode,
-  Settings,
+import {
+  cantChat,
+  type RefactorParams,
+  type RefactorProgress,
+  type RefactorResult,
+  type RefusalCode,
+  type Settings,
 } from "../protocol";
 import { parse } from "../syntax";
 import { MAX_PARSED, type SyntaxTrees } from "../trees";
@@ -112,7 +113,7 @@ async function refactor(
     return refused("NO_TARGET", "There is no code here. Select what to change.");
   }
   if (!rewrites && !engine.canChat) {
-    return refused("CANT_CHAT", `${engine.name} follows no instructions: it completes code only.`);
+    return refused("CANT_CHAT", cantChat(engine.name));
   }
   const range = rangeOf(text, target);
   const breaks = lineBreakOf(text);

@@ -85,7 +85,7 @@ suite("the status item", () => {
     values.set("enabled", true);
     values.set("disabledLanguages", ["plaintext"]);
     const status = new StatusItem();
-    status.show({ kind: "ready", model: "m", device: "CPU", says: [] });
+    status.show({ kind: "ready", model: "m", device: "CPU", says: [], canChat: false });
     followEditor(status);
     assert.equal(item.text, "$(circle-slash) Ringside");
     languageId = "python";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import * as vscode from "vscode";
 import { open, ready, until } from "./editor";
-import { answering, diffTabs, proposed, run, undo } from "./refactoring";
+import { answering, diffTabs, offeredAt, proposed, run, undo } from "./refactoring";
 
 const body = "  throw new Error('to be written');\n";
 const source = `export function add(a: number, b: number): number {
@@ -185,27 +185,10 @@ suite("refactoring in the editor", () => {
     assert.ok(!text.includes(body));
   });
 
-  test("code that is wrong is offered to be fixed, and a selection to be refactored", async () => {
+  test("what the model can't do is not offered, and rewriting a block is", async () => {
     const editor = await open("ts", source);
-    const { uri } = editor.document;
     const wrong = new vscode.Range(5, 2, 5, 10);
-    const problems = vscode.languages.createDiagnosticCollection("test");
-    problems.set(uri, [new vscode.Diagnostic(wrong, "This is wrong.")]);
-    try {
-      const titles = async (range: vscode.Range) =>
-        (
-          await vscode.commands.executeCommand<vscode.CodeAction[]>(
-            "vscode.executeCodeActionProvider",
-            uri,
-            range,
-          )
-        ).map(({ title }) => title);
-      assert.ok((await titles(wrong)).includes("Fix with Ringside"));
-      assert.ok((await titles(wrong)).includes("Refactor with Ringside..."));
-      assert.ok(!(await titles(new vscode.Range(0, 0, 0, 3))).includes("Fix with Ringside"));
-    } finally {
-      problems.dispose();
-    }
+    assert.deepEqual(await offeredAt(editor, wrong, wrong), ["Rewrite This Block with Ringside"]);
   });
 
   test("there is nothing to refactor where there is no code", async () => {

@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 import { setTimeout as delay } from "node:timers/promises";
 import { api, open, ready, until } from "./editor";
 import { Endpoint } from "./endpoint";
-import { answering, diffTabs, proposed, run, undo } from "./refactoring";
+import { answering, diffTabs, offeredAt, proposed, run, undo } from "./refactoring";
 
 const f = "```";
 const source = `export function total(prices: number[]): number {
@@ -56,6 +56,15 @@ suite("refactoring by instruction", () => {
   const use = (instruction = "Use reduce.") => run("ringside.refactor", { instruction });
   const shown = (text: string) =>
     until("the proposal", () => (proposed()?.getText() === text ? true : null));
+
+  test("code that is wrong is offered to be fixed, and a selection to be refactored", async () => {
+    const editor = await open("ts", source);
+    const wrong = new vscode.Range(2, 2, 2, 10);
+    const offered = await offeredAt(editor, wrong, wrong);
+    assert.deepEqual(offered.sort(), ["Fix with Ringside", "Refactor with Ringside..."]);
+    const elsewhere = await offeredAt(editor, new vscode.Range(0, 0, 0, 3), wrong);
+    assert.deepEqual(elsewhere, ["Refactor with Ringside..."]);
+  });
 
   test("the answer is proposed in the function's place, and accepted in one step", async () => {
     const editor = await open("ts", source);

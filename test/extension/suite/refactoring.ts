@@ -59,3 +59,20 @@ export async function answering(
   }
   return { messages };
 }
+
+/** The titles of what is offered at `range` of `editor`'s document, where something is wrong at `wrong`. */
+export async function offeredAt(
+  { document: { uri } }: vscode.TextEditor,
+  range: vscode.Range,
+  wrong: vscode.Range,
+): Promise<string[]> {
+  const problems = vscode.languages.createDiagnosticCollection("test");
+  problems.set(uri, [new vscode.Diagnostic(wrong, "This is wrong.")]);
+  try {
+    const command = "vscode.executeCodeActionProvider";
+    const actions = await vscode.commands.executeCommand<vscode.CodeAction[]>(command, uri, range);
+    return actions.map(({ title }) => title).filter((title) => title.includes("Ringside"));
+  } finally {
+    problems.dispose();
+  }
+}
