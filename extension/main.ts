@@ -7,7 +7,13 @@ import {
   window,
   workspace,
 } from "vscode";
-import { type Statistics, statisticsMethod, whyMethod } from "../server/protocol";
+import {
+  excludedMethod,
+  type Statistics,
+  statisticsMethod,
+  whyMethod,
+  type WhyParams,
+} from "../server/protocol";
 import { createClient } from "./client";
 import { commands } from "./commands";
 import { registerActions } from "./refactor/actions";
@@ -51,7 +57,10 @@ export async function activate(context: ExtensionContext): Promise<Api> {
     registerActions(() => status.current),
     ...offerKeys(client, secrets),
     workspace.registerTextDocumentContentProvider(whyScheme, whyPage),
-    ...followEditor(status),
+    ...followEditor(status, (uri) => {
+      const params: WhyParams = { uri: client.code2ProtocolConverter.asUri(uri) };
+      return client.sendRequest<string | null>(excludedMethod, params);
+    }),
     ...Object.entries(commands).map(([name, run]) =>
       vscodeCommands.registerCommand(name, (argument?: unknown) => run(services, argument)),
     ),

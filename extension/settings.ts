@@ -1,6 +1,6 @@
 // The settings that the extension itself reads and changes; the server asks for the rest.
 
-import { type ConfigurationScope, ConfigurationTarget, workspace } from "vscode";
+import { type ConfigurationScope, ConfigurationTarget, type TextDocument, workspace } from "vscode";
 import type { Settings } from "../server/protocol";
 
 function section(scope?: ConfigurationScope) {
@@ -32,6 +32,14 @@ export function allExcludedFiles(scope?: ConfigurationScope): string[] {
     section(scope).inspect<string[]>("excludedFiles") ?? {};
   const lists = [defaultValue, globalValue, workspaceValue, workspaceFolderValue];
   return [...new Set(lists.flatMap((list) => (Array.isArray(list) ? list : [])))];
+}
+
+/** Why VS Code shows no proposal in the document, or null where it does. */
+export function unshownBecause({ uri, languageId }: TextDocument): string | null {
+  const editor = workspace.getConfiguration("editor", { uri, languageId });
+  return editor.get<boolean>("inlineSuggest.enabled") === false
+    ? 'not shown here: "editor.inlineSuggest.enabled" is off'
+    : null;
 }
 
 /** Why nothing is proposed in `languageId`, or null where it is. */

@@ -5,11 +5,12 @@ import {
   StatusBarAlignment,
   type StatusBarItem,
   ThemeColor,
+  type Uri,
   window,
   workspace,
 } from "vscode";
 import type { Activity, Status } from "../server/protocol";
-import { offBecause } from "./settings";
+import { offBecause, unshownBecause } from "./settings";
 
 const UNCHANGED_MS = 3000; // a server that has anything to load says so at once
 
@@ -19,6 +20,8 @@ export class StatusItem {
   private activity: Activity | null = null;
   private off: string | null = null;
   private readonly waiting = new Set<(status: Status) => void>();
+  /** A model is there now. */
+  onReady: () => void = () => {};
 
   constructor() {
     this.item = window.createStatusBarItem("ringside.status", StatusBarAlignment.Right, 100);
@@ -58,6 +61,7 @@ export class StatusItem {
     if (status.kind === "loading") this.activity = null;
     this.status = status;
     this.render();
+    if (status.kind === "ready") this.onReady();
   }
 
   showActivity(activity: Activity): void {
@@ -81,10 +85,26 @@ export class StatusItem {
   }
 }
 
-/** Has `status` say whether anything is proposed where the user is now, and from now on. */
-export function followEditor(status: StatusItem): Disposable[] {
-  const show = () => status.showOff(offBecause(window.activeTextEditor?.document.languageId));
-  show();
+/**
+ * Has `status` say whether anything is proposed where the user is now, and from now on. `excluded` tells
+ * why no model is shown a document; null: it may be.
+ */
+export function followEditor(
+  status: StatusItem,
+  excluded: (uri: Uri) => Promise<string | null>,
+): Disposable[] {
+  let looks = 0;
+  const show = async () => {
+    const look = ++looks;
+    const document = window.activeTextEditor?.document;
+    const off = offBecause(document?.languageId) ?? (document && unshownBecause(document)) ?? null;
+    status.showOff(off);
+    if (document === undefined || off !== null || status.current.kind !== "ready") return;
+    const because = await excluded(document.uri).catch(() => null); // the server has ended: its status says so
+    if (look === looks && because !== null) status.showOff(`silent in this file: ${because}`);
+  };
+  status.onReady = show;
+  void show();
   return [
     window.onDidChangeActiveTextEditor(show),
     workspace.onDidChangeConfiguration(show),

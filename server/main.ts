@@ -31,6 +31,7 @@ import { modelsDirectoryIn } from "./models/source";
 import { OpenDocuments } from "./opened";
 import {
   type EndpointKeyParams,
+  excludedMethod,
   endpointKeyChangedMethod,
   endpointKeyMethod,
   activityMethod,
@@ -289,6 +290,9 @@ async function definitionsNear(
 connection.onRequest(statisticsMethod, () => completions.statistics.report());
 connection.onRequest(clearStatisticsMethod, () => completions.statistics.clear());
 connection.onRequest(whyMethod, ({ uri }: WhyParams) => session.why(uri));
+connection.onRequest(excludedMethod, ({ uri }: WhyParams) =>
+  completions.context.excludedBecause(uri),
+);
 
 connection.onRequest(modelsMethod, () =>
   downloadable(modelsDirectoryIn(settings.modelsDirectory), session.here(settings)),

@@ -6,3 +6,6 @@ export interface WhyParams {
 
 /** Request to the server with WhyParams; its result is Markdown. */
 export const whyMethod = "ringside/why";
+
+/** Request to the server with WhyParams; its result: why no model is shown the document, or null. */
+export const excludedMethod = "ringside/excluded";

@@ -86,11 +86,30 @@ suite("the status item", () => {
     values.set("disabledLanguages", ["plaintext"]);
     const status = new StatusItem();
     status.show({ kind: "ready", model: "m", device: "CPU", says: [], canChat: false });
-    followEditor(status);
+    followEditor(status, async () => null);
     assert.equal(item.text, "$(circle-slash) Ringside");
     languageId = "python";
     opened();
     assert.equal(item.text, "$(sparkle) Ringside");
+  });
+  test("says where nothing can be proposed, though the model is ready", async () => {
+    let because: string | null = "usually holds secrets (.env)";
+    values.set("enabled", true);
+    values.set("disabledLanguages", []);
+    const status = new StatusItem();
+    followEditor(status, async () => because);
+    assert.doesNotMatch(String(item.tooltip), /secrets/); // nobody is asked before there is a server
+    status.show({ kind: "ready", model: "m", device: "CPU", says: [], canChat: false });
+    await delay(1);
+    assert.match(String(item.tooltip), /^Ringside is silent in this file: usually holds secrets/);
+    because = null;
+    opened();
+    await delay(1);
+    assert.equal(item.text, "$(sparkle) Ringside");
+    values.set("inlineSuggest.enabled", false);
+    opened();
+    assert.match(String(item.tooltip), /^Ringside is not shown here: "editor\.inlineSuggest/);
+    values.set("inlineSuggest.enabled", true);
   });
 });
 

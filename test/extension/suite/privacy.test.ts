@@ -35,6 +35,11 @@ suite("what no model is shown", () => {
   teardown(() => vscode.commands.executeCommand("workbench.action.closeAllEditors"));
 
   test("files that hold secrets", () => staysSilent(".env.ts", /holds secrets/));
+  test("which the status says", async () => {
+    const ringside = await api();
+    await staysSilent(".env.ts", /holds secrets/);
+    assert.match(ringside.statusText, /circle-slash/);
+  });
 
   test("files that the user excludes", async () => {
     const settings = vscode.workspace.getConfiguration("ringside");
