@@ -10,12 +10,6 @@ namespace ringside {
 
 namespace {
 
-size_t bytes_of(const Matrix& m) { return data_bytes(m) + scale_bytes(m); }
-
-size_t bytes_of(const FeedForward& f) {
-  return bytes_of(f.gate) + bytes_of(f.up) + bytes_of(f.down);
-}
-
 Config with_options(Config config, const ModelOptions& options) {
   if (options.slope_layer_shift < 0 || options.slope_layer_shift > 1) {
     throw EngineError(ErrorCode::bad_request, "slopeLayerShift must be 0 or 1.");
@@ -38,7 +32,7 @@ Model::Model(const ModelFiles& files, const Backends& backends, const ModelOptio
   if (config_.ring_window > 0) batch = std::min(batch, config_.ring_slots - config_.ring_reach());
   placement_ = place_layers(config_, *weights_, backends, context, batch, Checkpoints::kEvery);
   if (placement_.device == nullptr) batch = std::min(batch, kMaxBatch);
-  count_bytes();
+  count_bytes(files);
   const int on_host = std::min(placement_.first_on_device, config_.num_hidden_layers);
   const Backend* host = placement_.embeds_on_device ? nullptr : &backends.host;
   const size_t there = options.machine_bytes > 0 ? options.machine_bytes : physical_memory();
@@ -52,19 +46,29 @@ Model::Model(const ModelFiles& files, const Backends& backends, const ModelOptio
   place_weights();
 }
 
-// Of the host: those of layers on the device were read once, and are only mapped. Matrices only:
-// the rest is small.
-void Model::count_bytes() {
-  if (!placement_.embeds_on_device) bytes_.fixed = bytes_of(weights_->embedding);
+// Of the host: those of layers on the device were read once, and are only mapped. What is mapped
+// can be paged; what was converted, such as the scales of every expert, stays.
+void Model::count_bytes(const ModelFiles& files) {
+  const auto mapped = [&](const void* data, size_t bytes) { return files.maps(data) ? bytes : 0; };
+  const auto bytes_of = [&](const Matrix& m) {
+    return mapped(m.data, data_bytes(m)) + mapped(m.scales, scale_bytes(m));
+  };
+  const auto bytes_of_all = [&](const FeedForward& f) {
+    return bytes_of(f.gate) + bytes_of(f.up) + bytes_of(f.down);
+  };
+  bytes_.fixed = weights_->owned_bytes();
+  if (!placement_.embeds_on_device) bytes_.fixed += bytes_of(weights_->embedding);
   const bool tied = weights_->head.data == weights_->embedding.data;
   if (placement_.device == nullptr && !tied) bytes_.fixed += bytes_of(weights_->head);
   for (size_t l = 0; l < weights_->layers.size(); l++) {
     if (&placement_.of(int(l)) != placement_.host) continue;
     const Layer& layer = weights_->layers[l];
     for (const Matrix& part : layer.qkv) bytes_.fixed += bytes_of(part);
-    bytes_.fixed += bytes_of(layer.dense) + bytes_of(layer.gate) + bytes_of(layer.ffn);
+    bytes_.fixed += bytes_of(layer.dense) + bytes_of(layer.gate) + bytes_of_all(layer.ffn);
+    const auto router = size_t(layer.router.n_experts) * size_t(layer.router.dim);
+    bytes_.fixed += mapped(layer.router.w, router * sizeof(float));
     size_t routed = 0;
-    for (const FeedForward& expert : layer.experts) routed += bytes_of(expert);
+    for (const FeedForward& expert : layer.experts) routed += bytes_of_all(expert);
     bytes_.routed += routed;
     bytes_.layer_routed = std::max(bytes_.layer_routed, routed);
   }

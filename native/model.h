@@ -134,7 +134,7 @@ class Model {
   float* logits_at(size_t row) const;
   void begin(Sequence& sequence, int position);
   Pass pass_of(Sequence& sequence, int n, int position, Outputs outputs) const;
-  void count_bytes();
+  void count_bytes(const ModelFiles& files);
   void limit_experts(const ModelOptions& options);
   void norm_head();
 

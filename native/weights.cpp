@@ -21,6 +21,15 @@ size_t scale_bytes(const Matrix& matrix) {
   return (rows + block - 1) / block * ((cols + block - 1) / block) * sizeof(float);
 }
 
+size_t Weights::owned_bytes() const {
+  const auto sum = [](const auto& all) {
+    size_t bytes = 0;
+    for (const auto& values : all) bytes += values.size() * sizeof values[0];
+    return bytes;
+  };
+  return sum(converted_) + sum(halves_) + sum(zeros_);
+}
+
 Weights::Weights(const ModelFiles& files, const std::function<void(float)>& on_progress)
     : config_(files.config()),
       names_(files.names()),

@@ -63,6 +63,9 @@ class Weights {
   std::vector<Layer> layers;
   Counts counts;
 
+  // Of what the files have in another form: on the heap, for as long as this lives.
+  size_t owned_bytes() const;
+
  private:
   Layer layer(int index);
   void add_attention(Layer& layer, const std::string& prefix, int index);
