@@ -127,25 +127,23 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value generate(const Napi::CallbackInfo& info) {
     engine();
     auto call = std::make_shared<Call>(env_, this);
-    if (info[1].IsFunction()) call->on_text = Napi::Persistent(info[1].As<Napi::Function>());
     call->on_text.SuppressDestruct();
     Napi::Object generation = Napi::Object::New(env_);
     generation["done"] = call->deferred.Promise();
     std::shared_ptr<Job> job;
     try {
-      job =
-          begin_call(call,
-                     [engine = engine_, call, channel = channel_,
-                      request = request_of(info[0])](Job& self) -> Outcome {
-                       return engine->generate(request, self.cancelled, [&](std::string_view text) {
-                         const std::lock_guard lock(call->mutex);
-                         call->text += text;
-                         if (!std::exchange(call->woken, true)) channel->wake(call);
-                       });
-                     });
+      const GenerateRequest request = request_of(info[0]);  // a getter of it may throw
+      if (info[1].IsFunction()) call->on_text = Napi::Persistent(info[1].As<Napi::Function>());
+      job = begin_call(
+          call, [engine = engine_, call, channel = channel_, request](Job& self) -> Outcome {
+            return engine->generate(request, self.cancelled, [&](std::string_view text) {
+              const std::lock_guard lock(call->mutex);
+              call->text += text;
+              if (!std::exchange(call->woken, true)) channel->wake(call);
+            });
+          });
     } catch (const EngineError&) {  // the request's form is wrong; nothing was begun
       call->deferred.Reject(to_error(env_, current_failure()).Value());
-      if (!call->on_text.IsEmpty()) call->on_text.Reset();
     }
     generation["cancel"] = Napi::Function::New(env_, [job](const Napi::CallbackInfo&) {
       if (job) job->cancelled = true;

@@ -6,6 +6,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type * as Native from "../../native";
 
 const native: typeof Native = require("../../native/index.js");
@@ -235,6 +237,34 @@ suite("engine addon", () => {
     }
     assert.ok(!mapped());
     generation.cancel();
+  });
+
+  test("holds no listener of a request that was never begun", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect: () => void = runInNewContext("gc");
+    const engine = await load();
+    let collected = 0;
+    const registry = new FinalizationRegistry(() => collected++);
+    const begin = (request: Native.GenerateRequest) => {
+      const onText = () => {};
+      registry.register(onText, null);
+      return engine.generate(request, onText);
+    };
+    const throws = {
+      get tokens(): Uint32Array {
+        throw new Error("a getter's");
+      },
+    };
+    for (let i = 0; i < 100; i++) {
+      assert.throws(() => begin(throws as unknown as Native.GenerateRequest), /a getter's/);
+      await assert.rejects(begin({ tokens: new Uint32Array(), maxTokens: -1 }).done);
+    }
+    for (let i = 0; i < 50 && collected < 190; i++) {
+      collect();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.ok(collected >= 190, `${collected} of 200 listeners were freed`);
+    engine.close();
   });
 
   test("is made by load() alone", () => {
