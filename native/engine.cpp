@@ -83,6 +83,9 @@ auto reading(Sequence& sequence, auto body) {
   } catch (const DeviceError&) {
     sequence.forget();
     throw;
+  } catch (const FileChanged&) {
+    sequence.forget();
+    throw;
   }
 }
 
@@ -250,6 +253,7 @@ Generated Engine::generate_on(const GenerateRequest& request, const std::atomic<
                               const TextSink& on_text) {
   const std::span<const Token> prompt = request.tokens;
   const Syntax syntax = check(prompt, request.syntax);
+  files_.check_unchanged();
   Generated result;
   if (cancelled) return result;  // before it began: nothing that was read goes for it
   Stopwatch watch;
@@ -354,6 +358,7 @@ void Engine::decode(const GenerateRequest& request, size_t last_index,
 std::vector<float> Engine::score_on(std::span<const Token> tokens, const Syntax& syntax,
                                     const std::atomic<bool>& cancelled) {
   const Syntax checked = check(tokens, syntax);
+  files_.check_unchanged();
   if (cancelled) return {};
   sequence_->truncate(0);
   sequence_->set_syntax(checked);

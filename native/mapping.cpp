@@ -66,6 +66,8 @@ Mapping::~Mapping() {
   if (data_ != nullptr) UnmapViewOfFile(data_);
 }
 
+void Mapping::check_unchanged() const {}
+
 void will_need(std::span<const std::byte> part) {
   WIN32_MEMORY_RANGE_ENTRY range{const_cast<std::byte*>(part.data()), part.size()};
   PrefetchVirtualMemory(GetCurrentProcess(), 1, &range, 0);
@@ -86,25 +88,56 @@ void read_no_neighbours(std::span<const std::byte>) {}
 
 #else
 
-Mapping::Mapping(const std::filesystem::path& path) {
+namespace {
+
+timespec changed_at(const struct stat& status) {
+#ifdef __APPLE__
+  return status.st_mtimespec;
+#else
+  return status.st_mtim;
+#endif
+}
+
+}  // namespace
+
+Mapping::Mapping(const std::filesystem::path& path) : path_(path) {
   // Not to wait: a pipe that nobody writes to would never be open.
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file < 0) throw not_found(path);
+  file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file_ < 0) throw not_found(path);
   struct stat status;
-  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
-    close(file);
+  if (fstat(file_, &status) != 0 || !S_ISREG(status.st_mode)) {
+    close(file_);
     throw not_found(path);
   }
   size_ = static_cast<size_t>(status.st_size);
+  seconds_ = changed_at(status).tv_sec;
+  nanoseconds_ = changed_at(status).tv_nsec;
   void* data = nullptr;
-  if (size_ > 0) data = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0);
-  close(file);  // the mapping keeps it
-  if (data == MAP_FAILED) throw not_mapped(path);
+  if (size_ > 0) data = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file_, 0);
+  if (data == MAP_FAILED) {
+    close(file_);
+    throw not_mapped(path);
+  }
   data_ = static_cast<const std::byte*>(data);
 }
 
 Mapping::~Mapping() {
   if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+  close(file_);
+}
+
+void Mapping::check_unchanged() const {
+  struct stat status;
+  if (fstat(file_, &status) != 0) return;  // nothing says that it was
+  const timespec changed = changed_at(status);
+  if (static_cast<size_t>(status.st_size) == size_ && changed.tv_sec == seconds_ &&
+      changed.tv_nsec == nanoseconds_) {
+    return;
+  }
+  throw FileChanged(ErrorCode::model_corrupt,
+                    display(path_) +
+                        " was written to while its model was in use. Load the model again, once "
+                        "the file is whole.");
 }
 
 namespace {

@@ -3,11 +3,20 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
 
+#include "error.h"
+
 namespace ringside {
+
+// A model's file is not what was loaded: MODEL_CORRUPT.
+class FileChanged : public EngineError {
+ public:
+  using EngineError::EngineError;
+};
 
 class Mapping {
  public:
@@ -18,8 +27,16 @@ class Mapping {
   Mapping& operator=(const Mapping&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Throws FileChanged if the file was written to since: what was mapped is other bytes by now, and
+  // behind its new end a read would end the process. Windows lets nobody write to it.
+  void check_unchanged() const;
 
  private:
+#ifndef _WIN32
+  std::filesystem::path path_;
+  int file_ = -1;
+  int64_t seconds_ = 0, nanoseconds_ = 0;  // of the last change
+#endif
   const std::byte* data_ = nullptr;  // null for an empty file
   size_t size_ = 0;
 };

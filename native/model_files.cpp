@@ -199,6 +199,10 @@ bool ModelFiles::maps(const void* data) const {
   });
 }
 
+void ModelFiles::check_unchanged() const {
+  for (const auto& mapping : mappings_) mapping->check_unchanged();
+}
+
 std::string ModelFiles::text(const char* name) const {
   std::error_code ignored;
   const fs::path path = folder_ / name;
