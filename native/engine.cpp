@@ -374,9 +374,13 @@ std::vector<float> Engine::score_on(std::span<const Token> tokens, const Syntax&
     for (size_t i = 0; i < scored; i++) {
       const size_t row = i % kLogitRows;
       if (row == 0) model_->head(i, std::min(kLogitRows, scored - i));
-      const auto logits = model_->row(row);
+      const Token next = tokens[start + i + 1];
+      const auto all = model_->row(row);
+      // Rows that fill a vocabulary up are no tokens, and none of them is drawn.
+      const size_t known = std::min(size_t(tokenizer_.size()), all.size());
+      const auto logits = size_t(next) < known ? all.first(known) : all;
       if (!all_finite(logits)) throw_no_numbers();
-      scores.push_back(log_probability(logits, tokens[start + i + 1]));
+      scores.push_back(log_probability(logits, next));
     }
   }
   return scores;

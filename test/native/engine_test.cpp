@@ -211,6 +211,59 @@ TEST_CASE("scores are the log probabilities that generation sees") {
   CHECK(best == doctest::Approx(result.log_probabilities.at(0)).epsilon(0.05));
 }
 
+TEST_CASE("rows that fill a vocabulary up count neither for scores nor for what is drawn") {
+  const TemporaryFolder folder;
+  std::filesystem::copy(fixtures() / "tiny" / "tokenizer.json", folder.path() / "tokenizer.json");
+  write_tiny_model(folder.path(), tiny_config(R"("vocab_size": 400)"), "f32");
+  LoadOptions options;
+  options.backend = "reference";
+  options.threads = 1;
+  Engine engine(folder.path(), options, [](float) {});
+  REQUIRE(engine.model().config().vocab_size > engine.tokenizer().size());
+  const auto generated = engine.generate(request(engine, kText, 3), kGoOn, kIgnore);
+  auto tokens = request(engine, kText, 1).tokens;
+  const size_t first = tokens.size() - 1;  // of the scores, that of the first token written
+  for (const Token token : generated.tokens) tokens.push_back(token);
+  const auto scores = engine.score(tokens, {}, kGoOn);
+  for (size_t i = 0; i < generated.tokens.size(); i++) {
+    CHECK(scores.at(first + i) == doctest::Approx(generated.log_probabilities.at(i)).epsilon(1e-4));
+  }
+  tokens.back() = 399;  // one that is no token has the probability that the model gives it
+  CHECK(engine.score(tokens, {}, kGoOn).back() < 0);
+}
+
+#ifndef _WIN32
+TEST_CASE("a file that is written to while its model is in use ends in a message") {
+  for (const bool shorter : {true, false}) {
+    CAPTURE(shorter);
+    const TemporaryFolder folder;
+    for (const char* name : {"config.json", "tokenizer.json", "model.safetensors"})
+      std::filesystem::copy(fixtures() / "tiny" / name, folder.path() / name);
+    const auto file = folder.path() / "model.safetensors";
+    LoadOptions options;
+    options.threads = 1;
+    Engine engine(folder.path(), options, [](float) {});
+    const auto text = engine.generate(request(engine, kText, 4), kGoOn, kIgnore).text;
+    if (shorter) {
+      std::filesystem::resize_file(file, 4096);
+    } else {
+      std::filesystem::last_write_time(file, std::filesystem::file_time_type::clock::now());
+    }
+    const auto check = [](auto use) {
+      try {
+        use();
+        FAIL("it was not noticed");
+      } catch (const EngineError& error) {
+        CHECK(error.code() == ErrorCode::model_corrupt);
+        CHECK(std::string(error.what()).find("was written to while") != std::string::npos);
+      }
+    };
+    check([&] { engine.generate(request(engine, kText, 4), kGoOn, kIgnore); });
+    check([&] { engine.score(request(engine, kText, 4).tokens, {}, kGoOn); });
+  }
+}
+#endif
+
 TEST_CASE("the backend is one that the processor has") {
   try {
     load("z80");
