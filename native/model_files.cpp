@@ -159,7 +159,8 @@ void ModelFiles::open_folder() {
   config_ = config_from_json(read_text(folder_ / "config.json"), display(folder_ / "config.json"));
   std::error_code ignored;
   if (config_.model_name.empty()) {
-    config_.model_name = display(fs::absolute(folder_, ignored).filename());
+    const fs::path whole = fs::absolute(folder_, ignored).lexically_normal();  // may end in a slash
+    config_.model_name = display((whole.has_filename() ? whole : whole.parent_path()).filename());
   }
   const fs::path index = folder_ / "model.safetensors.index.json";
   if (!fs::exists(index, ignored)) {

@@ -180,6 +180,40 @@ TEST_CASE("every family in every type computes what Hugging Face transformers do
   MESSAGE(count << " models, worst " << worst);
 }
 
+TEST_CASE("what is converted is counted as what stays, and what is mapped as what can be paged") {
+  const auto backend = make_exact_backend();
+  std::set<std::string> types;
+  for_all_goldens([&](const auto& path, const auto& options, const auto&, const auto& golden) {
+    const ModelFiles files(path);
+    const Weights weights(files, [](float) {});
+    size_t converted = 0, mapped = 0;  // of int4: zeros, and scales that are no halves
+    for (const auto& [name, tensor] : files.tensors()) {
+      mapped += tensor.bytes.size();
+      if (!name.ends_with(".weight_scale") || !golden.type.starts_with("INT4")) continue;
+      const auto size = size_t(tensor.shape[0] * tensor.shape[1]);
+      if (golden.type == "INT4_ZERO") converted += size;
+      if (golden.type == "INT4_128") converted += 2 * size;
+    }
+    CAPTURE(golden.type);
+    CHECK(weights.owned_bytes() >= converted);
+    const LoadedModel loaded(path, *backend, options);
+    const WeightBytes& bytes = loaded.model.weight_bytes();
+    CHECK(bytes.fixed >= weights.owned_bytes());
+    CHECK(bytes.fixed + bytes.routed <= weights.owned_bytes() + mapped);
+    if (converted > 0) types.insert(golden.type);
+  });
+  CHECK(types.size() == 2);
+}
+
+TEST_CASE("a folder has the same name however it is spelled") {
+  for_all_goldens([&](const auto& path, const auto&, const auto&, const auto&) {
+    if (!std::filesystem::is_directory(path)) return;
+    const std::string name = ModelFiles(path).config().model_name;
+    CHECK_FALSE(name.empty());
+    for (const char* end : {"", "."}) CHECK(ModelFiles(path / end).config().model_name == name);
+  });
+}
+
 TEST_CASE("keys and values in float16 change little, in every family") {
   const auto backend = make_exact_backend();
   double worst = 0;
