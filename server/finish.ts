@@ -99,7 +99,7 @@ export function wholePart(
   if (withText >= mostLines(cursor)) return written;
   const previous = lines.at(-2)!;
   if (lines.length > 2 && previous.trim() === "") return written;
-  if (repeats(previous, cursor.suffix)) return written;
+  if (repeats(previous, cursor.suffix) || saidAgain(lines.slice(0, -1)) > 0) return written;
   if (last.trim() === "") return null; // the next line's indentation says whether the block goes on
   const indent = indentOf(lastLine(cursor.prefix));
   if (indentOf(last) < indent) return closesBlock(last) ? null : written;
@@ -117,7 +117,29 @@ function loopIn(text: string): RegExpExecArray | null {
 /** Keeps one turn of a loop. */
 function cutLoop(text: string): string {
   const loop = loopIn(text);
-  return loop === null ? text : text.slice(0, loop.index + loop[1]!.length);
+  if (loop !== null) return text.slice(0, loop.index + loop[1]!.length);
+  const lines = text.split("\n");
+  return lines.slice(0, lines.length - saidAgain(lines)).join("\n");
+}
+
+/**
+ * How many lines at the end say again what those before them say: two or more, or one for the third
+ * time. The last one may be cut off behind its half. Code has such pairs in tables alone, which have no words.
+ */
+function saidAgain(lines: readonly string[]): number {
+  const said = lines.map((line) => line.trim());
+  for (let turn = 1; 2 * turn <= said.length; turn++) {
+    const times = turn === 1 ? 3 : 2;
+    const all = said.slice(-times * turn);
+    if (all.length < times * turn || !/\p{L}{2}/u.test(all.slice(0, turn).join(" "))) continue;
+    const isAgain = all.every((line, i) => {
+      const first = all[i % turn]!;
+      const isCut = turn > 1 && i === all.length - 1 && 2 * line.length >= first.length;
+      return isCut ? first.startsWith(line) : line === first;
+    });
+    if (isAgain) return (times - 1) * turn;
+  }
+  return 0;
 }
 
 /** Whether `line` starts by closing or going on with what came before: `}`, `else`, `except`... */

@@ -77,6 +77,16 @@ suite("finish", () => {
     comment("f(\n  // as b|", " does) now.", " does");
     comment("// as|", " b // c (d) e", " b // c (d) e");
   });
+  test("keeps lines that are said again once", () => {
+    const block = "if isfile(path):\n    open(path)\n";
+    check("def f(path):\n|", block + block, block.trimEnd());
+    check("def f(path):\n|", `${block}${block.slice(0, -4)}`, block.trimEnd());
+    check("def f(path):\n|", `x = 1\n${block}${block}`, `x = 1\n${block.trimEnd()}`);
+    check("|", "pop(stack)\npop(stack)\n", "pop(stack)\npop(stack)");
+    check("|", "pop(stack)\npop(stack)\npop(stack)", "pop(stack)");
+    check("|", "0, 1,\n2, 3,\n0, 1,\n2, 3,\n", "0, 1,\n2, 3,\n0, 1,\n2, 3,");
+    check("|", `${block}if isfile(path):\n    o`, `${block}if isfile(path):\n    o`);
+  });
   test("keeps one turn of a loop", () =>
     check("{\n  |\n}", "ab, ab, ab, ab, ab, ab, ab, ab, ", "ab,"));
 
@@ -148,6 +158,10 @@ suite("what is enough", () => {
   });
   enough("waits for some text", "typescript", "|", "\n\n", null);
   enough("ends a loop", "typescript", "|", "ab, ".repeat(7), "ab, ".repeat(7));
+  enough(
+    ...["ends where lines are said again", "python", "def f():\n    |"],
+    ...["ab(c)\n    de(f)\n    ab(c)\n    de(f)\n  ", "ab(c)\n    de(f)\n    ab(c)\n    de(f)"],
+  );
 });
 
 suite("places", () => {
