@@ -19,6 +19,7 @@ export async function showMenu(status: Status): Promise<void> {
 
 function saying(status: Status): string {
   if (status.kind === "ready") return `${status.model} on ${status.device}`;
+  if (status.kind === "off") return "Completions are off";
   return status.kind === "failed" ? status.message : "The model is being loaded";
 }
 

@@ -119,6 +119,12 @@ export function describe(
   activity: Activity | null,
 ): { text: string; tooltip: string; failed: boolean } {
   switch (status.kind) {
+    case "off":
+      return {
+        text: "$(circle-slash) Ringside",
+        tooltip: said(["Ringside is off."]),
+        failed: false,
+      };
     case "loading": {
       const percent = Math.round(status.share * 100);
       const text = `$(loading~spin) Ringside ${percent} %`;

@@ -95,6 +95,8 @@ let capabilities: ClientCapabilities = {};
 let storesKeys = false; // the editor does, and is asked for them
 let settings: Settings = defaultSettings;
 let folders: string[] = []; // of the workspace, on this machine
+let begun = false; // the settings are known
+let wasOn = false; // completions, since the server began: until then nothing is indexed
 let current: AbortController | null = null; // of the completion under way
 
 connection.onInitialize((params) => {
@@ -118,14 +120,18 @@ connection.onInitialize((params) => {
 });
 
 connection.onInitialized(() => {
-  void pullSettings().then(() => session.load(settings));
-  completions.context.useFolders(folders);
+  completions.context.useFolders(folders, false);
+  void pullSettings().then(() => {
+    begun = true;
+    useFolders();
+    void session.load(settings);
+  });
   if (capabilities.workspace?.workspaceFolders === true) {
     connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
       const gone = removed.map(({ uri }) => fileOf(uri));
       const come = added.flatMap(({ uri }) => fileOf(uri) ?? []);
       folders = [...folders.filter((folder) => !gone.includes(folder)), ...come];
-      void pullSettings().then(() => completions.context.useFolders(folders)); // they have their own
+      void pullSettings().then(() => useFolders()); // they have their own
     });
   }
   if (capabilities.workspace?.didChangeWatchedFiles?.dynamicRegistration === true) {
@@ -149,6 +155,11 @@ connection.onDidChangeConfiguration(async (change) => {
   if (!pulled && pushed !== undefined && pushed !== null) useSettings(pushed);
   await session.load(settings);
 });
+
+function useFolders(): void {
+  wasOn ||= settings.enabled;
+  completions.context.useFolders(folders, wasOn);
+}
 
 /** Whether the editor has said what its settings are. */
 async function pullSettings(): Promise<boolean> {
@@ -178,6 +189,7 @@ function useSettings(value: unknown, inFolders: ReadonlyMap<string, unknown> = n
   completions.context.useRules(settings.excludedFiles, new Map(excluded));
   completions.context.useLanguages(settings.disabledLanguages);
   completions.forget(); // what was given up as unsure may be wanted by now
+  if (begun && settings.enabled && !wasOn) useFolders();
 }
 
 documents.onDidChangeContent(({ document }) => {
@@ -322,6 +334,7 @@ connection.onRequest(refactorMethod, async (params: RefactorParams, token) => {
   const controller = new AbortController();
   const listener = token.onCancellationRequested(() => controller.abort());
   const document = documents.get(params.textDocument.uri);
+  if (session.engine === null) await session.loadForCommand(settings);
   const { engine } = session;
   const running = refactors.run(
     params,

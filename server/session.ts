@@ -88,14 +88,23 @@ export class Session {
   }
 
   /**
-   * Loads what the settings ask for, unless it is loaded, or failed and `again` is not set. Never
-   * rejects: the status tells.
+   * Loads what the settings ask for, unless it is loaded, or failed and `again` is not set; or they turn
+   * completions off, and nothing was loaded yet. Never rejects: the status tells.
    */
   load(settings: Settings, again = false): Promise<void> {
+    if (!settings.enabled && this.wanted === "") {
+      this.listener.status({ kind: "off" });
+      return this.loading;
+    }
     const wanted = JSON.stringify(wishOf(settings));
     if (wanted === this.wanted && !(again && this.engine === null)) return this.loading;
     this.wanted = wanted;
     return this.loadNext(settings);
+  }
+
+  /** The same for who asks by a command, with completions on or off. */
+  loadForCommand(settings: Settings): Promise<void> {
+    return this.load({ ...settings, enabled: true });
   }
 
   /** Loads as soon as what is being loaded is let go. */

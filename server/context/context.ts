@@ -74,6 +74,7 @@ export class Context {
   private readonly weights: Weights;
   private readonly settling = new Map<string, NodeJS.Timeout>(); // by URI
   private folders: readonly string[] = [];
+  private indexes = true;
   private off: ReadonlySet<string> = new Set(); // languages
   private finding = Promise.resolve(); // of imports
   private readonly now: () => number;
@@ -86,9 +87,10 @@ export class Context {
     this.now = now;
   }
 
-  /** The workspace's folders on this machine, absolute paths. They are indexed from the start. */
-  useFolders(paths: readonly string[]): void {
+  /** The workspace's folders on this machine, absolute paths. They are indexed from the start, if `indexes`. */
+  useFolders(paths: readonly string[], indexes = true): void {
     this.folders = paths;
+    this.indexes = indexes;
     this.exclusion.useFolders(paths);
     this.imports.forgetProjects();
     this.indexAnew();
@@ -212,7 +214,7 @@ export class Context {
   /** Other files than before are shown. */
   private indexAnew(): void {
     this.pins.clear();
-    this.index.useFolders(this.folders);
+    this.index.useFolders(this.indexes ? this.folders : []);
   }
 
   /** All candidates, the best first. */

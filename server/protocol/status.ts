@@ -1,6 +1,8 @@
 // What the server says of itself.
 
 export type Status =
+  /** Completions are off, and no model was asked for since the server began: none takes memory. */
+  | { readonly kind: "off" }
   | { readonly kind: "loading"; readonly model: string; readonly share: number }
   | {
       readonly kind: "ready";

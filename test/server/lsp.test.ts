@@ -119,6 +119,28 @@ suite("language server", () => {
       for (const { insertText } of items) assert.ok(insertText.length > 0);
       assert.deepEqual(await ask(client), items);
     }));
+  test("loads no model while completions are off, until one is asked for", () =>
+    check({ ...quick, enabled: false }, async (client) => {
+      assert.equal(client.settled.kind, "off");
+      assert.deepEqual(await ask(client), []);
+      assert.deepEqual(client.statuses, [{ kind: "off" }]);
+      const refactoring = client.connection.sendRequest("ringside/refactor", {
+        ...{ id: "1", textDocument: { uri }, version: 1, preset: "rewrite", instruction: "" },
+        ...{ range: { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } } },
+        ...{ problems: [], attempt: 0 },
+      });
+      await refactoring;
+      assert.equal(client.statuses.at(-1)!.kind, "ready");
+    }));
+  test("loads a model once completions are turned on", () =>
+    check({ ...quick, enabled: false }, async (client) => {
+      const ready = readyAgain(client);
+      await client.connection.sendNotification("workspace/didChangeConfiguration", {
+        settings: { ringside: { ...quick, enabled: true } },
+      });
+      assert.equal((await ready).model, "ringside-small");
+      assert.ok((await ask(client)).length > 0);
+    }));
   test("lives on with settings that make no sense", () =>
     check({ threads: "many", model: 3, disabledLanguages: null, maxTokens: -1 }, async (client) => {
       assert.equal(client.settled.kind, "ready");
