@@ -41,7 +41,8 @@ inline uint16_t float_to_f16(float x) {
 
 inline float bf16_to_float(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
 
-// Rounds to the nearest, ties to even. A NaN stays one: some are rounded to -0 as if they were numbers.
+// Rounds to the nearest, ties to even. A NaN stays one: some are rounded to -0 as if they were
+// numbers.
 inline uint16_t float_to_bf16(float x) {
   const uint32_t bits = std::bit_cast<uint32_t>(x);
   if ((bits & 0x7fffffff) > 0x7f800000) return uint16_t(bits >> 16 | 0x40);
