@@ -25,14 +25,41 @@ import { answerDefinitions } from "./definitions";
 const RESTARTS = 5; // within WINDOW_MS; a server that dies more often is broken, not unlucky
 const WINDOW_MS = 180_000;
 
+/** The server's client, which goes without a model that ends the server until it is told to forget. */
+export interface Client extends LanguageClient {
+  forgetEnds(): void;
+}
+
 /** What the extension hears of the server. */
 export interface Listeners {
   status(status: Status): void;
   activity(activity: Activity): void;
 }
 
+const ENDS = 2; // while a model is loaded, after which it is not tried again
+
 /** vscode-languageclient raises popups of its own, such as where a server that ended does not come back. */
-class QuietClient extends LanguageClient {
+class QuietClient extends LanguageClient implements Client {
+  /** What the server was loading when it was last heard of. */
+  loading: string | null = null;
+  private endsWhileLoading = 0;
+
+  get modelEndsServer(): boolean {
+    return this.endsWhileLoading >= ENDS;
+  }
+
+  /** The server ended by itself: what it was loading then. */
+  ended(): string | null {
+    const { loading } = this;
+    this.loading = null;
+    if (loading !== null) this.endsWhileLoading++;
+    return loading;
+  }
+
+  forgetEnds(): void {
+    this.endsWhileLoading = 0;
+  }
+
   override error(message: string, data?: unknown): void {
     super.error(message, data, false); // told in the log; the status says what is wrong
   }
@@ -42,20 +69,21 @@ export function createClient(
   context: ExtensionContext,
   log: LogOutputChannel,
   listeners: Listeners,
-): LanguageClient {
+): Client {
   const module = join(context.extensionPath, "dist", "server.js");
   const ended: number[] = []; // times at which the server ended by itself
-  const client = new QuietClient(
+  const client: QuietClient = new QuietClient(
     "ringside",
     "Ringside",
     { module, transport: TransportKind.ipc },
     {
       documentSelector: codeSchemes.map((scheme) => ({ scheme })),
-      initializationOptions: {
+      initializationOptions: (): InitializationOptions => ({
         storage: context.globalStorageUri.fsPath,
         definitions: true,
         storesKeys: true,
-      } satisfies InitializationOptions,
+        modelEndsServer: client.modelEndsServer,
+      }),
       outputChannel: log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       synchronize: { configurationSection: "ringside" },
@@ -74,8 +102,9 @@ export function createClient(
           ended.push(now);
           const recently = ended.filter((time) => now - time < WINDOW_MS).length;
           const again = recently <= RESTARTS;
+          const loading = client.ended();
           const message = again
-            ? "The server ended and is being started again."
+            ? `The server ended${loading === null ? "" : ` while it loaded ${loading},`} and is being started again.`
             : `The server ended ${recently} times in three minutes. See the log, then run ` +
               `"Ringside: Restart the Server".`;
           log.info(message);
@@ -107,7 +136,10 @@ export function createClient(
       },
     },
   );
-  client.onNotification(statusMethod, (status: Status) => listeners.status(status));
+  client.onNotification(statusMethod, (status: Status) => {
+    client.loading = status.kind === "loading" ? status.model : null;
+    listeners.status(status);
+  });
   client.onNotification(activityMethod, (activity: Activity) => listeners.activity(activity));
   answerDefinitions(client);
   return client;

@@ -1,7 +1,7 @@
 // The commands, one row each; package.json lists their titles, and a test compares the two.
 
 import { type LogOutputChannel, type SecretStorage, window } from "vscode";
-import type { LanguageClient } from "vscode-languageclient/node";
+import type { Client } from "./client";
 import { setEndpointKey } from "./endpoint";
 import { showMenu } from "./menu";
 import { chooseModel, downloadModel } from "./models";
@@ -12,7 +12,7 @@ import type { StatusItem } from "./status";
 import type { WhyPage } from "./why";
 
 export interface CommandServices extends RefactorServices {
-  readonly client: LanguageClient;
+  readonly client: Client;
   readonly log: LogOutputChannel;
   readonly secrets: SecretStorage;
   readonly status: StatusItem;
@@ -37,6 +37,7 @@ export const commands: Readonly<
     // A server that does not answer is killed: that is when it is restarted most.
     const failed = (error: unknown) => log.info(`The server did not stop by itself: ${error}`);
     if (client.needsStop()) await client.stop().catch(failed);
+    client.forgetEnds(); // whoever asks for it wants the model tried again
     await client.start();
   },
 

@@ -92,6 +92,7 @@ const opened = new OpenDocuments({
 const refactors = new Refactors();
 
 let capabilities: ClientCapabilities = {};
+let modelEndsServer = false; // the one of the settings, as the editor has seen
 let storesKeys = false; // the editor does, and is asked for them
 let settings: Settings = defaultSettings;
 let folders: string[] = []; // of the workspace, on this machine
@@ -103,6 +104,7 @@ connection.onInitialize((params) => {
   capabilities = params.capabilities;
   const options = (params.initializationOptions ?? {}) as InitializationOptions;
   storesKeys = options.storesKeys === true;
+  modelEndsServer = options.modelEndsServer === true;
   useSettings(options.settings);
   if (typeof options.storage === "string") completions.keepStatisticsIn(options.storage);
   if (options.definitions === true) completions.context.useDefinitions({ definitionsNear });
@@ -124,6 +126,7 @@ connection.onInitialized(() => {
   void pullSettings().then(() => {
     begun = true;
     useFolders();
+    if (modelEndsServer) session.avoid(settings.model);
     void session.load(settings);
   });
   if (capabilities.workspace?.workspaceFolders === true) {

@@ -52,7 +52,9 @@ export class Session {
   private activeParameters: number | null = null; // of a model of this machine
   private device = ""; // for the status, as `says`
   private says: readonly string[] = [];
+  private warning: string | null = null; // that stands before them
   private told: unknown = null; // the failure that the status shows
+  private avoided: string | null = null; // a model that ended the server
   private wanted = ""; // the wish that is loaded, or being loaded, or failed
   private settings: Settings | null = null; // that it was made from
   private lost: string | null = null; // why this process uses no GPU any more
@@ -134,8 +136,19 @@ export class Session {
     return this.completions.why(uri, this.engine?.name ?? "No model");
   }
 
-  private async reload(settings: Settings, signal: AbortSignal): Promise<void> {
+  /** `model` has ended the server: the bundled one is loaded in its place, until another is chosen. */
+  avoid(model: string | null): void {
+    this.avoided = model;
+  }
+
+  private async reload(asked: Settings, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
+    const isAvoided = asked.model !== null && asked.model === this.avoided;
+    const settings = isAvoided ? { ...asked, model: null } : asked;
+    this.warning = isAvoided
+      ? `${basename(asked.model!)} ended the server while it was loaded, likely for want of memory. ` +
+        "Choose another model, or restart the server to try it again."
+      : null;
     this.close();
     if (settings.endpoint !== null) return this.reach(settings, settings.endpoint, signal);
     const { model, modelsDirectory, device, gpuMemoryBytes, options } = wishOf(settings);
@@ -271,7 +284,8 @@ export class Session {
     if (this.engine === null) return;
     this.showsFailure = false;
     this.told = null;
-    const { engine, device, says } = this;
+    const { engine, device, warning } = this;
+    const says = warning === null ? this.says : [warning, ...this.says];
     const { name: model, canChat } = engine;
     this.listener.status({ kind: "ready", model, device, says, canChat });
   }

@@ -53,4 +53,6 @@ export interface InitializationOptions {
   readonly definitions?: boolean;
   /** Whether the editor answers the server's request for an endpoint's key. */
   readonly storesKeys?: boolean;
+  /** Whether the server has ended again and again while it loaded the model that the settings name: it goes without. */
+  readonly modelEndsServer?: boolean;
 }

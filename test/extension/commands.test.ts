@@ -66,6 +66,7 @@ suite("the restart command", () => {
       needsStop: () => true,
       stop: () => Promise.reject(new Error("Stopping the server timed out")),
       start: async () => void starts++,
+      forgetEnds() {},
     };
     const log = { info() {} };
     await commands["ringside.restart"]!({ client, log } as never);

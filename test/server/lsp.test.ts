@@ -13,6 +13,7 @@ import {
   StreamMessageWriter,
 } from "vscode-jsonrpc/node";
 import {
+  type InitializationOptions,
   type RefactorParams,
   type RefactorProgress,
   type RefactorResult,
@@ -70,6 +71,7 @@ async function check(
   settings: unknown,
   use: (client: Client) => Promise<void>,
   env: NodeJS.ProcessEnv = {},
+  options: Omit<InitializationOptions, "settings"> = {},
 ) {
   const child = spawn(process.execPath, [server, "--stdio"], {
     stdio: ["pipe", "pipe", "inherit"],
@@ -89,7 +91,7 @@ async function check(
       });
     });
     connection.listen();
-    const initializationOptions = { settings };
+    const initializationOptions = { settings, ...options };
     const params = { processId: null, rootUri: null, capabilities: {}, initializationOptions };
     const { capabilities } = (await connection.sendRequest("initialize", params)) as {
       capabilities: Record<string, unknown>;
@@ -141,6 +143,25 @@ suite("language server", () => {
       assert.equal((await ready).model, "ringside-small");
       assert.ok((await ask(client)).length > 0);
     }));
+  test("goes without a model that has ended the server, until another is chosen", () =>
+    check(
+      { ...quick, model: gguf },
+      async (client) => {
+        assert.ok(client.settled.kind === "ready");
+        assert.equal(client.settled.model, "ringside-small");
+        assert.match(
+          client.settled.says[0]!,
+          /^qwen2-tiny\.gguf ended the server while it was loaded/,
+        );
+        const ready = readyAgain(client);
+        await client.connection.sendNotification("workspace/didChangeConfiguration", {
+          settings: { ringside: quick },
+        });
+        assert.doesNotMatch((await ready).says.join(" "), /ended the server/);
+      },
+      {},
+      { modelEndsServer: true },
+    ));
   test("lives on with settings that make no sense", () =>
     check({ threads: "many", model: 3, disabledLanguages: null, maxTokens: -1 }, async (client) => {
       assert.equal(client.settled.kind, "ready");

@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as vscode from "vscode";
 import { createClient } from "../../../extension/client";
+import type { Status } from "../../../server/protocol";
 import {
   accept,
   api,
@@ -51,6 +52,16 @@ function isServer(pid: string): boolean {
   }
 }
 
+/** A client of a server whose program is `text`. */
+function clientOf(text: string, status: (status: Status) => void) {
+  const extensionPath = mkdtempSync(join(tmpdir(), "ringside-server-"));
+  mkdirSync(join(extensionPath, "dist"));
+  writeFileSync(join(extensionPath, "dist", "server.js"), text);
+  const context = { extensionPath, globalStorageUri: vscode.Uri.file(extensionPath) };
+  const log = vscode.window.createOutputChannel("Ringside for a test", { log: true });
+  return createClient(context as vscode.ExtensionContext, log, { status, activity: () => {} });
+}
+
 suite("the extension and its server", () => {
   suiteSetup(ready);
   teardown(() => vscode.commands.executeCommand("workbench.action.closeAllEditors"));
@@ -78,20 +89,12 @@ suite("the extension and its server", () => {
   });
 
   test("a server that ends before it says anything shows in the status, with no popup", async () => {
-    const extensionPath = mkdtempSync(join(tmpdir(), "ringside-broken-"));
-    mkdirSync(join(extensionPath, "dist"));
-    writeFileSync(join(extensionPath, "dist", "server.js"), "process.exit(1);\n");
-    const context = { extensionPath, globalStorageUri: vscode.Uri.file(extensionPath) };
-    const log = vscode.window.createOutputChannel("Broken", { log: true });
     const popups: string[] = [];
     const { showErrorMessage } = vscode.window;
     Object.assign(vscode.window, { showErrorMessage: async (text: string) => popups.push(text) });
     let message = "";
-    const client = createClient(context as vscode.ExtensionContext, log, {
-      status: (status) => {
-        if (status.kind === "failed") message = status.message;
-      },
-      activity: () => {},
+    const client = clientOf("process.exit(1);", (status) => {
+      if (status.kind === "failed") message = status.message;
     });
     try {
       await client.start().catch(() => {});
@@ -101,7 +104,34 @@ suite("the extension and its server", () => {
       assert.match(message, /ended 6 times in three minutes. See the log/);
     } finally {
       Object.assign(vscode.window, { showErrorMessage });
-      log.dispose();
+    }
+  });
+
+  test("a model that ends the server is gone without", async () => {
+    // As much of a server as it takes: it says what it loads, and ends unless it is to go without.
+    const server = `
+      const say = (message) => process.send({ jsonrpc: "2.0", ...message });
+      process.on("message", ({ id, method, params }) => {
+        if (method === "initialize") {
+          const { modelEndsServer } = params.initializationOptions;
+          say({ id, result: { capabilities: {} } });
+          const status = modelEndsServer
+            ? { kind: "ready", model: "small", device: "CPU", says: [], canChat: false }
+            : { kind: "loading", model: "huge", share: 0 };
+          say({ method: "ringside/status", params: status });
+          if (!modelEndsServer) setTimeout(() => process.exit(137), 100);
+        } else if (id !== undefined) say({ id, result: null });
+      });`;
+    const statuses: Status[] = [];
+    const client = clientOf(server, (status) => statuses.push(status));
+    try {
+      await client.start().catch(() => {});
+      await until("the other model", () => (statuses.at(-1)?.kind === "ready" ? true : null));
+      const failures = statuses.flatMap((each) => (each.kind === "failed" ? each.message : []));
+      assert.equal(failures.length, 2);
+      assert.match(failures[0]!, /ended while it loaded huge/);
+    } finally {
+      await client.stop();
     }
   });
 
