@@ -4,7 +4,7 @@ import { type LogOutputChannel, type SecretStorage, window } from "vscode";
 import type { Client } from "./client";
 import { setEndpointKey } from "./endpoint";
 import { showMenu } from "./menu";
-import { chooseModel, downloadModel } from "./models";
+import { chooseModel, downloadModel, removeModel } from "./models";
 import { type RefactorServices, refactorCommands } from "./refactor/commands";
 import { get, set } from "./settings";
 import type { StatisticsPanel } from "./statistics/panel";
@@ -44,6 +44,8 @@ export const commands: Readonly<
   "ringside.menu": ({ status }) => showMenu(status.current),
 
   "ringside.chooseModel": ({ client, status }) => chooseModel(client, () => status.settled()),
+
+  "ringside.removeModel": ({ client, status }) => removeModel(client, () => status.settled()),
 
   "ringside.why": ({ client, whyPage }) => whyPage.show(client),
 

@@ -17,6 +17,8 @@ import {
   type PullResult,
   pullMethod,
   pullProgressMethod,
+  type RemoveResult,
+  removeMethod,
   type Status,
 } from "../server/protocol";
 import { get, set } from "./settings";
@@ -169,6 +171,39 @@ async function pick(models: readonly DownloadableModel[]): Promise<DownloadableM
     matchOnDetail: true,
   });
   return chosen?.model;
+}
+
+/** Asks which of the downloaded models, and once more whether; one that is in use gives way first. */
+export async function removeModel(client: LanguageClient, loaded: Loaded): Promise<void> {
+  const models = await client.sendRequest<DownloadableModel[]>(modelsMethod);
+  const here = models.filter(({ downloaded }) => downloaded);
+  if (here.length === 0) {
+    void window.showInformationMessage("No model was downloaded by Ringside.");
+    return;
+  }
+  const items = here.map((model) => ({
+    label: model.title,
+    description: get("model") === model.id ? "$(check) in use" : "",
+    detail: model.detail,
+    model,
+  }));
+  const title = "Ringside: Delete a Downloaded Model";
+  const model = (await window.showQuickPick(items, { title }))?.model;
+  if (model === undefined) return;
+  const detail = "It can be downloaded again.";
+  const answer = await window.showWarningMessage(
+    `Delete ${model.title} from this machine?`,
+    { modal: true, detail },
+    "Delete",
+  );
+  if (answer !== "Delete") return;
+  if (get("model") === model.id) {
+    await use(null);
+    await loaded(); // until then its files are open, and Windows deletes none that is
+  }
+  const result = await client.sendRequest<RemoveResult>(removeMethod, { id: model.id });
+  if (result.kind === "failed") void window.showErrorMessage(result.message);
+  else void window.showInformationMessage(`${model.title} is deleted: ${result.says}`);
 }
 
 /** What hears of the downloads under way. */

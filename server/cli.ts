@@ -20,7 +20,7 @@ import { defaultSettings } from "./settings";
 import { SyntaxTrees } from "./trees";
 
 async function main(): Promise<void> {
-  if (process.argv[2] === "models" || process.argv[2] === "pull") {
+  if (["models", "pull", "remove"].includes(process.argv[2] ?? "")) {
     const controller = new AbortController();
     process.once("SIGINT", () => controller.abort()); // a second Ctrl+C ends it at once
     process.exitCode = await runModels(process.argv.slice(2), processTerminal, controller.signal);

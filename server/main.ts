@@ -26,7 +26,7 @@ import { watchedFiles } from "./context/source";
 import type { OpenDocument } from "./document";
 import { coded, isAbort, RingsideError } from "./errors";
 import { downloadable } from "./models/list";
-import { pullModel } from "./models/requests";
+import { deleteModel, pullModel } from "./models/requests";
 import { modelsDirectoryIn } from "./models/source";
 import { OpenDocuments } from "./opened";
 import {
@@ -47,6 +47,8 @@ import {
   type RefactorParams,
   refactorMethod,
   refactorProgressMethod,
+  type RemoveParams,
+  removeMethod,
   type Settings,
   statisticsMethod,
   statusMethod,
@@ -330,6 +332,8 @@ connection.onRequest(pullMethod, async (params: PullParams, token) => {
     listener.dispose();
   }
 });
+
+connection.onRequest(removeMethod, (params: RemoveParams) => deleteModel(params, settings));
 
 connection.onRequest(refactorMethod, async (params: RefactorParams, token) => {
   current?.abort(); // it would queue behind what is being completed

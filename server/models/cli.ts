@@ -1,4 +1,4 @@
-// `ringside models` and `ringside pull`: what there is, and bringing it here.
+// `ringside models`, `pull` and `remove`: what there is, bringing it here, and deleting it.
 
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -8,10 +8,12 @@ import { type Choice, choices, choose, idOf } from "./catalogue";
 import { describe, shortId } from "./list";
 import { bytesText } from "../units";
 import { type Progress, progressParts, shareOf } from "./progress";
+import { removeModel } from "./remove";
 import { modelsDirectoryIn } from "./source";
 
 export const modelsUsage = `  ringside models                      the models that Ringside knows, and which are here
-  ringside pull ID                     downloads one of them; again after a stop, it goes on from there`;
+  ringside pull ID                     downloads one of them; again after a stop, it goes on from there
+  ringside remove ID                   deletes one that was downloaded`;
 
 export const modelsOptions = `  --models-directory DIR   where models are kept; default: the platform's place for data
   --to DIR           pull: put the files into this very folder
@@ -31,7 +33,7 @@ export const processTerminal: Terminal = {
   live: process.stderr.isTTY === true,
 };
 
-/** Runs "models" or "pull" with its arguments; returns the exit code. */
+/** Runs "models", "pull" or "remove" with its arguments; returns the exit code. */
 export async function runModels(
   [command, ...args]: readonly string[],
   terminal: Terminal,
@@ -42,6 +44,11 @@ export async function runModels(
   const modelsDirectory = modelsDirectoryIn(given === undefined ? null : resolve(given));
   if (command === "models" && positionals.length === 0) {
     list(modelsDirectory, values.json, terminal);
+    return 0;
+  }
+  if (command === "remove" && positionals.length === 1) {
+    const bytes = await removeModel(choose(positionals[0]!), modelsDirectory);
+    terminal.err(`${bytesText(bytes)} are free now.\n`);
     return 0;
   }
   if (command !== "pull" || positionals.length !== 1) {

@@ -34,6 +34,11 @@ export async function withLock<Result>(path: string, work: () => Promise<Result>
   }
 }
 
+/** Whether a process holds the lock file `lock`. */
+export async function isHeld(lock: string): Promise<boolean> {
+  return !(await isStale(lock, await holderOf(lock)));
+}
+
 async function acquire(lock: string, own: Holder): Promise<void> {
   for (;;) {
     try {

@@ -41,6 +41,17 @@ export type PullResult =
   | { readonly kind: "cancelled" }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
 
+export interface RemoveParams {
+  readonly id: string;
+}
+
+/** Request to the server: deletes a downloaded model. Its result is what came of it, never a rejection. */
+export const removeMethod = "ringside/remove";
+
+export type RemoveResult =
+  | { readonly kind: "gone"; readonly says: string }
+  | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
+
 /** Notification from the server while a pull is under way. */
 export interface PullProgress {
   readonly id: string;

@@ -13,7 +13,9 @@ const item: { text?: string; tooltip?: unknown } = {};
 const updated: string[] = [];
 const values = new Map<string, unknown>();
 const reported: string[] = [];
+const told: string[] = [];
 let picked = /./;
+let answer: string | undefined; // to what is asked once more
 let languageId = "plaintext";
 let opened = () => {};
 const listens = () => ({ dispose() {} });
@@ -35,6 +37,9 @@ provideVscode({
     onDidChangeActiveTextEditor: listens,
     showOpenDialog: async ({ canSelectFolders = false, canSelectFiles = true }) =>
       canSelectFolders || !canSelectFiles ? [{ fsPath: "/models/own" }] : [{ fsPath: "/a.gguf" }],
+    showErrorMessage: async (text: string) => void told.push(text),
+    showInformationMessage: async (text: string) => void told.push(text),
+    showWarningMessage: async () => answer,
     showQuickPick: async (rows: { label: string }[]) =>
       rows.find(({ label }) => picked.test(label)),
     withProgress: (
@@ -129,6 +134,40 @@ suite("choosing a model", () => {
     assert.equal(await model(/\bfolder/), "/models/own");
     updated.length = 0;
   });
+});
+
+suite("deleting a downloaded model", () => {
+  /** What is done, in order, where `model` is in use and the user answers with `button`. */
+  async function check(model: string | null, button: string | undefined, expected: string[]) {
+    const { removeModel }: typeof Models = require("../../extension/models");
+    const done: string[] = [];
+    const client = {
+      sendRequest: async (method: string, params?: { id: string }) => {
+        if (method === "ringside/models")
+          return ["a", "b"].map((id) => ({ id, title: id, downloaded: id === "a" }));
+        done.push(`deleted ${params!.id}`);
+        return { kind: "gone", says: "4 GB are free now." };
+      },
+    } as unknown as LanguageClient;
+    values.set("endpoint", null);
+    values.set("model", model);
+    [picked, answer] = [/./, button];
+    await removeModel(client, async () => {
+      done.push(`loaded ${values.get("model")}`);
+      return { kind: "off" };
+    });
+    assert.deepEqual(done, expected);
+    updated.length = 0;
+  }
+
+  test("asks once more", () => check(null, undefined, []));
+  test("says what is free then", async () => {
+    told.length = 0;
+    await check("b", "Delete", ["deleted a"]);
+    assert.deepEqual(told, ["a is deleted: 4 GB are free now."]);
+  });
+  test("has the bundled model in its place first, where it is in use", () =>
+    check("a", "Delete", ["loaded null", "deleted a"]));
 });
 
 suite("downloads", () => {

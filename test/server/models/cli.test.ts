@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, suite, test } from "node:test";
-import { choose, choices } from "../../../server/models/catalogue";
+import { choose, choices, folderOf } from "../../../server/models/catalogue";
 import { progressLine, runModels, type Terminal } from "../../../server/models/cli";
 import { isThere } from "../../../server/models/source";
 import { answers, FileServer, stallsAfter } from "./server";
@@ -69,6 +69,32 @@ suite("ringside models", () => {
       models.filter(({ downloaded }) => downloaded).map(({ id }) => id),
       ["ringside-small", "starcoder2-3b"],
     );
+  });
+});
+
+suite("ringside remove", () => {
+  test("deletes what was downloaded, also in part, and nothing else", async () => {
+    await run(["pull", unpinned, "--mirror", server.base]);
+    const folder = folderOf(choose(unpinned), directory);
+    const { code, err } = await run(["remove", unpinned]);
+    assert.equal(code, 0);
+    assert.match(err, /^\d.* are free now\.\n$/);
+    assert.equal(isThere(choose(unpinned), directory), false);
+    assert.deepEqual([existsSync(folder), existsSync(directory)], [false, true]);
+    await mkdir(folder);
+    await writeFile(join(folder, "a.gguf.part"), "half");
+    assert.match((await run(["remove", unpinned])).err, /^4 B/);
+  });
+  test("says why it does not", async () => {
+    await check(["remove", unpinned], "MODEL_NOT_FOUND", /is not in .*starcoder2-3b-q4_k_m/);
+    await check(["remove", "ringside-small"], "BAD_REQUEST", /comes with Ringside/);
+    await check(["remove", "../x"], "MODEL_NOT_FOUND", /no model "\.\.\/x"/);
+    const folder = folderOf(choose(unpinned), directory);
+    await mkdir(folder);
+    const holder = { id: "x", pid: process.pid, host: hostname() };
+    await writeFile(join(folder, "a.gguf.lock"), JSON.stringify(holder));
+    await check(["remove", unpinned], "BAD_REQUEST", /is being downloaded now/);
+    assert.equal(existsSync(folder), true);
   });
 });
 
