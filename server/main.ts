@@ -45,6 +45,7 @@ import {
   pullMethod,
   pullProgressMethod,
   type RefactorParams,
+  type RefactorResult,
   refactorMethod,
   refactorProgressMethod,
   type RemoveParams,
@@ -335,34 +336,48 @@ connection.onRequest(pullMethod, async (params: PullParams, token) => {
 
 connection.onRequest(removeMethod, (params: RemoveParams) => deleteModel(params, settings));
 
-connection.onRequest(refactorMethod, async (params: RefactorParams, token) => {
-  current?.abort(); // it would queue behind what is being completed
-  completions.lookAhead.cancel();
-  const controller = new AbortController();
-  const listener = token.onCancellationRequested(() => controller.abort());
-  const document = documents.get(params.textDocument.uri);
-  if (session.engine === null) await session.loadForCommand(settings);
-  const { engine } = session;
-  const running = refactors.run(
-    params,
-    document === undefined ? null : asOpen(document),
-    {
-      engine,
-      settings,
-      trees: completions.trees,
-      excludedBecause: (uri) => completions.context.excludedBecause(uri),
-    },
-    (progress) => void connection.sendNotification(refactorProgressMethod, progress),
-    controller.signal,
-  );
-  const result = await running.finally(() => listener.dispose());
-  if (result.kind === "failed") {
-    const { code, message } = result;
-    connection.console.info(`Refactoring: ${code}: ${message}`);
-    if (code === "DEVICE_LOST") session.completionFailed(new RingsideError(code, message), engine);
-  }
-  return result;
-});
+connection.onRequest(
+  refactorMethod,
+  async (params: RefactorParams, token): Promise<RefactorResult> => {
+    current?.abort(); // it would queue behind what is being completed
+    completions.lookAhead.cancel();
+    const controller = new AbortController();
+    const listener = token.onCancellationRequested(() => controller.abort());
+    const document = documents.get(params.textDocument.uri);
+    if (session.engine === null && !settings.enabled) {
+      // An endpoint may never answer: who gives up does not wait for it.
+      const givenUp = new Promise<void>((resolve) =>
+        controller.signal.addEventListener("abort", () => resolve(), { once: true }),
+      );
+      await Promise.race([session.loadForCommand(settings), givenUp]);
+      if (controller.signal.aborted) {
+        listener.dispose();
+        return { kind: "cancelled" };
+      }
+    }
+    const { engine } = session;
+    const running = refactors.run(
+      params,
+      document === undefined ? null : asOpen(document),
+      {
+        engine,
+        settings,
+        trees: completions.trees,
+        excludedBecause: (uri) => completions.context.excludedBecause(uri),
+      },
+      (progress) => void connection.sendNotification(refactorProgressMethod, progress),
+      controller.signal,
+    );
+    const result = await running.finally(() => listener.dispose());
+    if (result.kind === "failed") {
+      const { code, message } = result;
+      connection.console.info(`Refactoring: ${code}: ${message}`);
+      if (code === "DEVICE_LOST")
+        session.completionFailed(new RingsideError(code, message), engine);
+    }
+    return result;
+  },
+);
 
 connection.onNotification(endpointKeyChangedMethod, ({ origin }: EndpointKeyParams) =>
   session.keyChanged(origin),

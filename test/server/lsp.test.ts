@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import {
+  CancellationTokenSource,
   createMessageConnection,
   type MessageConnection,
   StreamMessageReader,
@@ -109,6 +110,11 @@ async function check(
 
 const gguf = join(__dirname, "../fixtures/native/qwen2-tiny.gguf");
 
+function cancellation() {
+  const source = new CancellationTokenSource();
+  return { token: source.token, cancel: () => source.cancel() };
+}
+
 const quick = { threads: 1, maxTokens: 8, debounceMs: 0 };
 
 suite("language server", () => {
@@ -133,6 +139,22 @@ suite("language server", () => {
       });
       await refactoring;
       assert.equal(client.statuses.at(-1)!.kind, "ready");
+    }));
+  test("waits no longer for an endpoint than who asked for it", () =>
+    check({ ...quick, enabled: false, endpoint: "http://127.0.0.1:9/v1" }, async (client) => {
+      const { token, cancel } = cancellation();
+      const asked = client.connection.sendRequest<RefactorResult>(
+        "ringside/refactor",
+        {
+          ...{ id: "1", textDocument: { uri }, version: 1, preset: "rewrite", instruction: "" },
+          ...{ range: { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } } },
+          ...{ problems: [], attempt: 0 },
+        },
+        token,
+      );
+      while (client.statuses.at(-1)?.kind !== "failed") await delay(20); // nothing listens there
+      cancel();
+      assert.deepEqual(await asked, { kind: "cancelled" });
     }));
   test("loads a model once completions are turned on", () =>
     check({ ...quick, enabled: false }, async (client) => {
