@@ -24,6 +24,7 @@ import { answerDefinitions } from "./definitions";
 
 const RESTARTS = 5; // within WINDOW_MS; a server that dies more often is broken, not unlucky
 const WINDOW_MS = 180_000;
+const ENDS = 2; // while a model is loaded, after which it is not tried again
 
 /** The server's client, which goes without a model that ends the server until it is told to forget. */
 export interface Client extends LanguageClient {
@@ -35,8 +36,6 @@ export interface Listeners {
   status(status: Status): void;
   activity(activity: Activity): void;
 }
-
-const ENDS = 2; // while a model is loaded, after which it is not tried again
 
 /** vscode-languageclient raises popups of its own, such as where a server that ended does not come back. */
 class QuietClient extends LanguageClient implements Client {

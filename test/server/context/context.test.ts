@@ -48,7 +48,8 @@ after(() => {
 
 /** A context over a workspace that holds `files`; `open` has each file's document. */
 async function workspaceOf(files: Readonly<Record<string, string>>) {
-  const root = realpathSync(mkdtempSync(join(tmpdir(), "ringside-context-")));
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "ringside-context-")));
+  const root = fileOf(pathToFileURL(folder).href)!; // as the server spells a drive
   made.push(root);
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
