@@ -20,7 +20,8 @@ namespace {
 
 constexpr size_t kReserve = size_t(256) << 20;  // what a placement leaves free
 
-Engine load(std::optional<int> gpu, size_t gpu_memory_bytes = 0, int context = 0) {
+Engine load(std::optional<int> gpu, size_t gpu_memory_bytes = 0, int context = 0,
+            const std::filesystem::path& model = fixtures() / "tiny") {
   name_gpu_library();
   LoadOptions options;
   options.backend = "reference";
@@ -28,7 +29,7 @@ Engine load(std::optional<int> gpu, size_t gpu_memory_bytes = 0, int context = 0
   options.gpu = gpu;
   options.gpu_memory_bytes = gpu_memory_bytes;
   options.model.context_tokens = context;
-  return Engine(fixtures() / "tiny", options, [](float) {});
+  return Engine(model, options, [](float) {});
 }
 
 int layers_on_gpu(const Engine& engine) {
@@ -80,23 +81,36 @@ TEST_CASE("a GPU that another program has for itself hides no other one") {
   CHECK_THROWS_AS(open_gpu(0), std::runtime_error);
 }
 
+// Of the largest difference of a log probability, as a part of it. In quantized weights a sum's
+// last bit may round an activation to its neighbour, which random weights amplify: 1.8 % where the
+// emulated tensor cores cut sums off. In floats there is nothing to be rounded so.
 TEST_CASE("text is the same on the CPU and on the GPU, afresh, reused and recorded") {
-  Engine cpu = load({}), gpu = load(0);
-  CHECK(layers_on_gpu(cpu) == 0);
-  CHECK(layers_on_gpu(gpu) == gpu.model().config().num_hidden_layers);
-  CHECK(gpu.model().steps_alone());
-  for (const std::string& text : {kText, std::string("for (int i"), kText + "x = "}) {
-    CAPTURE(text);
-    const auto expected = cpu.generate(request(cpu, text, 24), kGoOn, kIgnore);
-    const auto found = gpu.generate(request(gpu, text, 24), kGoOn, kIgnore);
-    CHECK(found.text == expected.text);
-    CHECK(found.stop == expected.stop);
-    CHECK(found.tokens == expected.tokens);
-    for (size_t i = 0; i < found.tokens.size(); i++) {
-      CHECK(found.log_probabilities.at(i) ==
-            doctest::Approx(expected.log_probabilities.at(i)).epsilon(1e-2));
+  const TemporaryFolder folder;
+  std::filesystem::copy(fixtures() / "tiny" / "tokenizer.json", folder.path() / "tokenizer.json");
+  write_tiny_model(folder.path(), tiny_config(), "f32");
+  for (const auto& [path, bound] :
+       {std::pair(fixtures() / "tiny", 5e-2), std::pair(folder.path(), 1e-4)}) {
+    CAPTURE(bound);
+    Engine cpu = load({}, 0, 0, path), gpu = load(0, 0, 0, path);
+    CHECK(layers_on_gpu(cpu) == 0);
+    CHECK(layers_on_gpu(gpu) == gpu.model().config().num_hidden_layers);
+    CHECK(gpu.model().steps_alone());
+    double worst = 0;
+    for (const std::string& text : {kText, std::string("for (int i"), kText + "x = "}) {
+      CAPTURE(text);
+      const auto expected = cpu.generate(request(cpu, text, 24), kGoOn, kIgnore);
+      const auto found = gpu.generate(request(gpu, text, 24), kGoOn, kIgnore);
+      CHECK(found.text == expected.text);
+      CHECK(found.stop == expected.stop);
+      CHECK(found.tokens == expected.tokens);
+      for (size_t i = 0; i < found.tokens.size(); i++) {
+        const double probability = expected.log_probabilities.at(i);
+        worst = std::max(worst, std::abs(found.log_probabilities.at(i) / probability - 1));
+      }
+      CHECK(gpu.generate(request(gpu, text, 24), kGoOn, kIgnore).text == expected.text);
     }
-    CHECK(gpu.generate(request(gpu, text, 24), kGoOn, kIgnore).text == expected.text);
+    MESSAGE("largest difference: " << worst);
+    CHECK(worst < bound);
   }
 }
 
