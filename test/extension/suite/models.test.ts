@@ -35,13 +35,13 @@ suite("choosing a model", () => {
     assert.equal(model(), gguf);
     const [bundled] = await choose(/^Ringside small$/);
     assert.match(bundled!.text, /^ringside-small is ready on /);
-    assert.equal(model(), null);
+    assert.equal(model(), "");
   });
 
   test("changes nothing where none is chosen", async () => {
     assert.deepEqual(await choose(/no such row/), []);
     assert.deepEqual(await choose(/A folder/), []);
-    assert.equal(model(), null);
+    assert.equal(model(), "");
     const ringside = await api();
     await until("the bundled model", () => (ringside.status.kind === "ready" ? true : null));
   });
