@@ -108,7 +108,10 @@ export function followEditor(
   return [
     window.onDidChangeActiveTextEditor(show),
     workspace.onDidChangeConfiguration(show),
-    workspace.onDidOpenTextDocument(show), // again, when its language is changed
+    // Again, when its language is changed; others are opened by hundreds, as by a search.
+    workspace.onDidOpenTextDocument((opened) => {
+      if (opened === window.activeTextEditor?.document) void show();
+    }),
   ];
 }
 

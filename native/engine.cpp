@@ -83,9 +83,6 @@ auto reading(Sequence& sequence, auto body) {
   } catch (const DeviceError&) {
     sequence.forget();
     throw;
-  } catch (const FileChanged&) {
-    sequence.forget();
-    throw;
   }
 }
 
@@ -249,11 +246,22 @@ std::vector<float> Engine::score(std::span<const Token> tokens, const Syntax& sy
       [&] { return reading(*sequence_, [&] { return score_on(tokens, syntax, cancelled); }); });
 }
 
+// What was read goes for other weights by then.
+void Engine::check_files() {
+  const std::filesystem::path changed = files_.changed();
+  if (changed.empty()) return;
+  sequence_->forget();
+  throw EngineError(ErrorCode::model_corrupt,
+                    display(changed) +
+                        " was written to while its model was in use. Load the model again, once "
+                        "the file is whole.");
+}
+
 Generated Engine::generate_on(const GenerateRequest& request, const std::atomic<bool>& cancelled,
                               const TextSink& on_text) {
   const std::span<const Token> prompt = request.tokens;
   const Syntax syntax = check(prompt, request.syntax);
-  files_.check_unchanged();
+  check_files();
   Generated result;
   if (cancelled) return result;  // before it began: nothing that was read goes for it
   Stopwatch watch;
@@ -358,7 +366,7 @@ void Engine::decode(const GenerateRequest& request, size_t last_index,
 std::vector<float> Engine::score_on(std::span<const Token> tokens, const Syntax& syntax,
                                     const std::atomic<bool>& cancelled) {
   const Syntax checked = check(tokens, syntax);
-  files_.check_unchanged();
+  check_files();
   if (cancelled) return {};
   sequence_->truncate(0);
   sequence_->set_syntax(checked);

@@ -104,6 +104,7 @@ class Engine {
   void load(const LoadOptions& options, const std::function<void(float)>& on_progress);
   [[noreturn]] void throw_no_numbers() const;
   Syntax check(std::span<const Token> tokens, const Syntax& syntax) const;
+  void check_files();
   Generated generate_on(const GenerateRequest& request, const std::atomic<bool>& cancelled,
                         const TextSink& on_text);
   std::vector<float> score_on(std::span<const Token> tokens, const Syntax& syntax,

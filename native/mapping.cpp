@@ -41,7 +41,7 @@ EngineError not_mapped(const std::filesystem::path& path) {
 
 #ifdef _WIN32
 
-Mapping::Mapping(const std::filesystem::path& path) {
+Mapping::Mapping(const std::filesystem::path& path) : path_(path) {
   const HANDLE file = CreateFileW(path.c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr,
                                   OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
   if (file == INVALID_HANDLE_VALUE) throw not_found(path);
@@ -66,7 +66,7 @@ Mapping::~Mapping() {
   if (data_ != nullptr) UnmapViewOfFile(data_);
 }
 
-void Mapping::check_unchanged() const {}
+bool Mapping::has_changed() const { return false; }
 
 void will_need(std::span<const std::byte> part) {
   WIN32_MEMORY_RANGE_ENTRY range{const_cast<std::byte*>(part.data()), part.size()};
@@ -126,18 +126,12 @@ Mapping::~Mapping() {
   close(file_);
 }
 
-void Mapping::check_unchanged() const {
+bool Mapping::has_changed() const {
   struct stat status;
-  if (fstat(file_, &status) != 0) return;  // nothing says that it was
+  if (fstat(file_, &status) != 0) return false;  // nothing says that it was
   const timespec changed = changed_at(status);
-  if (static_cast<size_t>(status.st_size) == size_ && changed.tv_sec == seconds_ &&
-      changed.tv_nsec == nanoseconds_) {
-    return;
-  }
-  throw FileChanged(ErrorCode::model_corrupt,
-                    display(path_) +
-                        " was written to while its model was in use. Load the model again, once "
-                        "the file is whole.");
+  return static_cast<size_t>(status.st_size) != size_ || changed.tv_sec != seconds_ ||
+         changed.tv_nsec != nanoseconds_;
 }
 
 namespace {

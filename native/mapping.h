@@ -8,15 +8,7 @@
 #include <span>
 #include <string>
 
-#include "error.h"
-
 namespace ringside {
-
-// A model's file is not what was loaded: MODEL_CORRUPT.
-class FileChanged : public EngineError {
- public:
-  using EngineError::EngineError;
-};
 
 class Mapping {
  public:
@@ -27,13 +19,14 @@ class Mapping {
   Mapping& operator=(const Mapping&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
-  // Throws FileChanged if the file was written to since: what was mapped is other bytes by now, and
-  // behind its new end a read would end the process. Windows lets nobody write to it.
-  void check_unchanged() const;
+  // Whether the file was written to since: what was mapped is other bytes by then, and behind its
+  // new end a read would end the process. Windows lets nobody write to it.
+  bool has_changed() const;
+  const std::filesystem::path& path() const { return path_; }
 
  private:
-#ifndef _WIN32
   std::filesystem::path path_;
+#ifndef _WIN32
   int file_ = -1;
   int64_t seconds_ = 0, nanoseconds_ = 0;  // of the last change
 #endif

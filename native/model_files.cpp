@@ -200,8 +200,10 @@ bool ModelFiles::maps(const void* data) const {
   });
 }
 
-void ModelFiles::check_unchanged() const {
-  for (const auto& mapping : mappings_) mapping->check_unchanged();
+fs::path ModelFiles::changed() const {
+  const auto found = std::find_if(mappings_.begin(), mappings_.end(),
+                                  [](const auto& mapping) { return mapping->has_changed(); });
+  return found == mappings_.end() ? fs::path() : (*found)->path();
 }
 
 std::string ModelFiles::text(const char* name) const {

@@ -32,8 +32,8 @@ class ModelFiles {
   const std::filesystem::path& folder() const { return folder_; }
   // Whether `data` lies in one of the mapped files.
   bool maps(const void* data) const;
-  // Throws FileChanged if one of them was written to since.
-  void check_unchanged() const;
+  // One of them that was written to since; empty: none.
+  std::filesystem::path changed() const;
   // The text of a small file of the folder, or "" if there is none.
   std::string text(const char* name) const;
 

@@ -22,6 +22,13 @@ export function programUri(notebook: string, languageId: string): string {
   return `${notebook}#${encodeURIComponent(languageId)}`;
 }
 
+/** The notebook and the language that a program's URI names; null where it is another's. */
+export function programNamed(uri: string): { notebook: string; languageId: string } | null {
+  const [, notebook, language] = /^(.*)#(.*)$/s.exec(uri) ?? [];
+  if (notebook === undefined || language === undefined) return null;
+  return { notebook, languageId: decodeURIComponent(language) };
+}
+
 /** The program in `languageId` of a notebook with these `cells`. */
 export function programOf(
   { uri, version }: Notebook,

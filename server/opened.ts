@@ -2,7 +2,7 @@
 // that they are parts of.
 
 import type { OpenDocument } from "./document";
-import { cellAt, type Program, programOf, programUri } from "./notebooks";
+import { cellAt, type Program, programNamed, programOf, programUri } from "./notebooks";
 
 export interface OpenNotebook {
   readonly uri: string;
@@ -53,9 +53,9 @@ export class OpenDocuments {
 
   /** The part of the document or program at `uri` that `offset` is in. */
   partAt(uri: string, offset: number): Part | null {
-    const [, notebookUri = "", language = ""] = /^(.*)#(.*)$/s.exec(uri) ?? [];
-    const notebook = this.editor.notebook(notebookUri);
-    const cell = notebook && cellAt(this.programIn(notebook, decodeURIComponent(language)), offset);
+    const named = programNamed(uri);
+    const notebook = named === null ? undefined : this.editor.notebook(named.notebook);
+    const cell = notebook && cellAt(this.programIn(notebook, named!.languageId), offset);
     const document = this.editor.document(cell ?? uri);
     return document === undefined ? null : this.partOf(document);
   }

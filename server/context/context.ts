@@ -14,6 +14,7 @@ import { importedOutlines, namedOutlines } from "./outline";
 import { fileOf, foldersOver } from "./paths";
 import { Pins } from "./pins";
 import { fuse, type Ranked, type Ranking, sayingLines } from "./rank";
+import { mayChangeProjects } from "./source";
 import { changesGitIgnores, type IndexStatistics, SymbolIndex } from "./symbolindex";
 import { Tabs } from "./tabs";
 import { VisitedPlaces } from "./visited";
@@ -106,6 +107,7 @@ export class Context {
 
   /** The setting disabledLanguages: what is edited in them, such as notes or a commit's message, is no code to show. */
   useLanguages(disabled: readonly string[]): void {
+    if (disabled.length === this.off.size && disabled.every((id) => this.off.has(id))) return;
     this.off = new Set(disabled);
     this.pins.drop(({ source }) => source === "edit");
   }
@@ -153,8 +155,9 @@ export class Context {
       this.exclusion.forgetGitIgnores();
       this.indexAnew();
     }
-    this.imports.forgetProjects();
+    if (paths.some(mayChangeProjects)) this.imports.forgetProjects();
     this.index.filesChanged(paths);
+    if (gone.length === 0) return;
     const all = new Set(gone);
     this.pins.drop(({ file }) => {
       const path = fileOf(file);

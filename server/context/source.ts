@@ -1,5 +1,6 @@
 // What of the files on disk is worth reading: source code that a person wrote.
 
+import { basename } from "node:path";
 import { languageIdOfPath, languages } from "../languages";
 
 /** Bytes; what is larger is generated, or data. */
@@ -19,11 +20,18 @@ export function isSkippedFolder(name: string): boolean {
   return name.startsWith(".") || skippedFolders.has(name);
 }
 
+const projectFiles = ["tsconfig.json", "jsconfig.json", "go.mod"]; // that say how sources are found
+
 /** Globs of the files whose text matters: sources, and what says how they are found. */
 export const watchedFiles: readonly string[] = [
   `**/*{${languages.flatMap(({ extensions }) => extensions).join(",")}}`,
-  "**/{.gitignore,tsconfig.json,jsconfig.json,go.mod}",
+  `**/{.gitignore,${projectFiles.join(",")}}`,
 ];
+
+/** Whether a change of the file at `path` may change how imports are found: a build writes others by thousands. */
+export function mayChangeProjects(path: string): boolean {
+  return isSourcePath(path) || projectFiles.includes(basename(path));
+}
 
 export function isSourcePath(path: string): boolean {
   return languageIdOfPath(path) !== "plaintext";

@@ -23,7 +23,7 @@ const MOST = 2; // models that are named in place of one that is too slow
 
 const TINY = 50e6; // active parameters, below which half of a token's time is not its weights'
 // Of what the bundled model's tokens take, scaled by parameters, 1.5 billion in Q8_0 took 0.46 and
-// Ring-mini-linear-2.0's shape 0.51 (Zen 4, two cores: 19.1 and 19.0 tokens/s, where it writes 2,515).
+// Ring-mini-linear-2.0's shape 0.51 (Zen 4, two cores, of different days: 19.1 and 19.0 tokens/s, where it writes 2,515).
 const WEIGHTS_SHARE = 0.5;
 
 /** Time grows as the weights that a token takes: a model's decoding is bound by reading them. */

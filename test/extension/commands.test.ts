@@ -17,6 +17,11 @@ const told: string[] = [];
 let picked = /./;
 let answer: string | undefined; // to what is asked once more
 let languageId = "plaintext";
+const document = {
+  get languageId() {
+    return languageId;
+  },
+};
 let opened = () => {};
 const listens = () => ({ dispose() {} });
 provideVscode({
@@ -31,7 +36,7 @@ provideVscode({
   Uri: class {},
   window: {
     get activeTextEditor() {
-      return { document: { languageId } };
+      return { document };
     },
     createStatusBarItem: () => Object.assign(item, { show() {} }),
     onDidChangeActiveTextEditor: listens,
@@ -57,8 +62,8 @@ provideVscode({
       },
     }),
     onDidChangeConfiguration: listens,
-    onDidOpenTextDocument: (listener: () => void) => {
-      opened = listener;
+    onDidOpenTextDocument: (listener: (opened: object) => void) => {
+      opened = () => listener(document);
     },
   },
 });

@@ -83,15 +83,11 @@ export class Lane {
           block.replace(/\\+/g, "/").split("\n")[0].endsWith(name.replaceAll("\\", "/")),
       ),
     );
-    const again = unstarted.length === 0 ? null : await run(unstarted);
-    const [passed, failed] = first.sums;
-    const sums =
-      again === null
-        ? first.sums
-        : [passed + again.sums[0], failed - unstarted.length + again.sums[1]];
-    const broken = (again ?? first).broken.join("");
-    const rest = again === null ? "" : first.broken.join("");
-    this.count("Node", broken + rest || first.output, sums, start);
+    const runs = unstarted.length === 0 ? [first] : [first, await run(unstarted)];
+    const [passed, failed] = [0, 1].map((i) => runs.reduce((sum, { sums }) => sum + sums[i], 0));
+    const broken = runs.flatMap((each) => each.broken).join("");
+    const sums = [passed, failed - unstarted.length];
+    this.count("Node", broken || first.output, sums, start);
   }
 
   /** Prints the sum, and ends the process. */

@@ -110,6 +110,13 @@ async function check(
 
 const gguf = join(__dirname, "../fixtures/native/qwen2-tiny.gguf");
 
+/** A refactoring that every model can do. */
+const rewriting = {
+  ...{ id: "1", textDocument: { uri }, version: 1, preset: "rewrite", instruction: "" },
+  ...{ range: { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } } },
+  ...{ problems: [], attempt: 0 },
+};
+
 function cancellation() {
   const source = new CancellationTokenSource();
   return { token: source.token, cancel: () => source.cancel() };
@@ -132,11 +139,7 @@ suite("language server", () => {
       assert.equal(client.settled.kind, "off");
       assert.deepEqual(await ask(client), []);
       assert.deepEqual(client.statuses, [{ kind: "off" }]);
-      const refactoring = client.connection.sendRequest("ringside/refactor", {
-        ...{ id: "1", textDocument: { uri }, version: 1, preset: "rewrite", instruction: "" },
-        ...{ range: { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } } },
-        ...{ problems: [], attempt: 0 },
-      });
+      const refactoring = client.connection.sendRequest("ringside/refactor", rewriting);
       await refactoring;
       assert.equal(client.statuses.at(-1)!.kind, "ready");
     }));
@@ -145,11 +148,7 @@ suite("language server", () => {
       const { token, cancel } = cancellation();
       const asked = client.connection.sendRequest<RefactorResult>(
         "ringside/refactor",
-        {
-          ...{ id: "1", textDocument: { uri }, version: 1, preset: "rewrite", instruction: "" },
-          ...{ range: { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } } },
-          ...{ problems: [], attempt: 0 },
-        },
+        rewriting,
         token,
       );
       while (client.statuses.at(-1)?.kind !== "failed") await delay(20); // nothing listens there

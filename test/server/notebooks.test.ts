@@ -3,7 +3,7 @@ import { suite, test } from "node:test";
 import fc from "fast-check";
 import { fileOf } from "../../server/context/paths";
 import { shortPath } from "../../server/document";
-import { cellAt, programOf } from "../../server/notebooks";
+import { cellAt, programNamed, programOf } from "../../server/notebooks";
 
 const notebook = { uri: "file:///p/src/n%20b.ipynb", version: 7 };
 
@@ -37,6 +37,10 @@ suite("notebooks", () => {
     assert.equal(shortPath(document.uri), "p/src/n b.ipynb");
     assert.equal(fileOf(document.uri), fileOf(notebook.uri));
     assert.notEqual(document.uri, program(["sql: a"], "sql").document.uri);
+    assert.deepEqual(programNamed(document.uri), {
+      ...{ notebook: notebook.uri, languageId: "python" },
+    });
+    assert.equal(programNamed("file:///a.ts"), null);
   });
   test("say which cell a place is in", () =>
     fc.assert(
